@@ -1,0 +1,27 @@
+"""The softmax family, from logits to loss: fast, accurate to the last place, and proved.
+
+Every function here is a *reduce* of a row to the mergeable pair (max, sum of exp(x - max)) and a *map* over the
+same row. Importing this module imports NumPy and nothing heavier.
+"""
+
+from normexp._config import get_num_threads as get_num_threads
+from normexp._config import set_num_threads as set_num_threads
+from normexp._config import show_config as show_config
+from normexp._functional import log_softmax as log_softmax
+from normexp._functional import logsumexp as logsumexp
+from normexp._functional import softmax as softmax
+from normexp._functional import softmin as softmin
+from normexp._stream import LogSumExp as LogSumExp
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LogSumExp",
+    "get_num_threads",
+    "log_softmax",
+    "logsumexp",
+    "set_num_threads",
+    "show_config",
+    "softmax",
+    "softmin",
+]

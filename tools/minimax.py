@@ -1,0 +1,95 @@
+"""Print the coefficients of csrc/exp.hpp and csrc/log1p.hpp, with the error each polynomial has.
+
+Remez exchange in 60-digit arithmetic. Run ``python tools/minimax.py`` (needs mpmath) and compare with the
+constants in the headers; tests/test_constants.py does so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mpmath import cos, exp, log, log1p, lu_solve, matrix, mp, mpf, pi, sqrt
+
+mp.dps = 60
+Function = Callable[[mpf], mpf]
+
+
+def remez(target: Function, weight: Function, low: mpf, high: mpf, terms: int) -> tuple[list[mpf], mpf]:
+    """Minimax sum(c[k] r^k) for ``target`` on [low, high], minimizing the largest |weight * error|."""
+    count = terms + 1
+    nodes = [(low + high) / 2 - (high - low) / 2 * cos(pi * k / terms) for k in range(count)]
+    grid = [low + (high - low) * k / 4000 for k in range(4001)]
+    for _ in range(12):
+        rows = [[x**k for k in range(terms)] + [(-1) ** i / weight(x)] for i, x in enumerate(nodes)]
+        solution = lu_solve(matrix(rows), matrix([target(x) for x in nodes]))
+        coefficients = [solution[k] for k in range(terms)]
+
+        def error(x: mpf, c: list[mpf] = coefficients) -> mpf:
+            return weight(x) * (sum(a * x**k for k, a in enumerate(c)) - target(x))
+
+        values = [error(x) for x in grid]
+        starts = [0] + [i for i in range(1, len(grid)) if values[i] * values[i - 1] < 0] + [len(grid)]
+        peaks = [max(range(a, b), key=lambda i: abs(values[i])) for a, b in zip(starts, starts[1:], strict=False)]
+        if len(peaks) != count:
+            break
+        nodes = [grid[i] for i in peaks]
+    return coefficients, max(abs(v) for v in values)
+
+
+HALF_LN2 = log(2) / 2
+
+
+def exp_narrow() -> tuple[list[mpf], mpf]:
+    """(e^r - 1) / r on |r| <= ln(2)/2, relative to e^r / r: seven coefficients, c0 = 1 left exact."""
+    return remez(lambda r: (exp(r) - 1) / r if r else mpf(1), lambda r: abs(r) / exp(r) if r else mpf("1e-30"),
+                 -HALF_LN2 * mpf("1.0001"), HALF_LN2 * mpf("1.0001"), 7)
+
+
+def exp_wide() -> tuple[list[mpf], mpf]:
+    """(e^r - 1 - r) / r^2 on |r| <= ln(2)/2, relative to e^r / r^2: c0 = c1 = 1 left exact."""
+    return remez(lambda r: (exp(r) - 1 - r) / r**2 if abs(r) > mpf("1e-25") else mpf("0.5"),
+                 lambda r: r**2 / exp(r) if r else mpf("1e-30"), -HALF_LN2 * mpf("1.0001"), HALF_LN2 * mpf("1.0001"), 11)
+
+
+def log_tail() -> tuple[list[mpf], mpf]:
+    """(2 atanh(s) - 2 s) / s^3 as a polynomial in s^2, |s| <= (sqrt 2 - 1) / (sqrt 2 + 1)."""
+    top = ((sqrt(2) - 1) / (sqrt(2) + 1)) ** 2 * mpf("1.0001")
+
+    def target(z: mpf) -> mpf:
+        if z < mpf("1e-18"):
+            return mpf(2) / 3 + 2 * z / 5
+        s = sqrt(z)
+        return (log1p(2 * s / (1 - s)) - 2 * s) / (s * z)
+
+    return remez(target, lambda z: z / 2 if z else mpf("1e-30"), mpf(0), top, 7)
+
+
+def exp_exact() -> list[tuple[float, float]]:
+    """1/k! as unevaluated sums of two doubles."""
+    factorial, out = mpf(1), []
+    for k in range(25):
+        factorial = factorial * k if k else mpf(1)
+        high = float(1 / factorial)
+        out.append((high, float(1 / factorial - mpf(high))))
+    return out
+
+
+def ln2_words() -> tuple[float, float, float]:
+    """ln 2 = first + second + third; the first two have 40 bits, so n * word is exact for |n| < 2^13."""
+    rest, words = log(2), []
+    for _ in range(2):
+        scale = mpf(2) ** (40 - int(mp.floor(log(rest, 2))) - 1)
+        word = mp.floor(rest * scale) / scale
+        words.append(float(word))
+        rest -= word
+    return words[0], words[1], float(rest)
+
+
+if __name__ == "__main__":
+    for name, (coefficients, error) in {"exp narrow": exp_narrow(), "exp wide": exp_wide(), "log tail": log_tail()}.items():
+        print(f"{name}: error 2^{float(log(error, 2)):.1f}")
+        print("    " + ", ".join(float(c).hex() for c in coefficients))
+    print("1/k! in two doubles")
+    for high, low in exp_exact():
+        print(f"    {{{high.hex()}, {low.hex()}}},")
+    print("ln 2:", ", ".join(w.hex() for w in ln2_words()), " log2(e):", float(1 / log(2)).hex())
