@@ -26,6 +26,88 @@ _RELATIVE_BITS = 80
 _NEGLIGIBLE = arb(2) ** -1101
 
 
+class Row:
+    """One row x / T, reduced once to its maximum and the sum of the others, from which all functions follow.
+
+    Parameters
+    ----------
+    row : array_like
+        One-dimensional. Its elements are taken exactly.
+    temperature : float
+        T, positive and finite, taken exactly.
+    """
+
+    def __init__(self, row: ArrayLike, temperature: float = 1.0) -> None:
+        x = np.asarray(row).astype(np.float64)
+        if x.ndim != 1:
+            raise ValueError(f"the oracle takes one row, an array of one dimension; this one has shape {x.shape}")
+        if not (temperature > 0 and math.isfinite(temperature)):
+            raise ValueError(f"temperature must be a positive, finite number, not {temperature}")
+        self._x = x
+        self._scale = arb(float(temperature))
+        self._maximum = float(x.max(initial=-math.inf))  # NaN if there is one
+        self._reduced: dict[int, tuple[arb, arb]] = {}
+
+    def softmax(self, positions: Sequence[int] | None = None) -> list[arb]:
+        """Enclose exp(x_i / T) / sum_j exp(x_j / T) at the positions asked for, or everywhere."""
+        chosen = self._chosen(positions)
+        if not math.isfinite(self._maximum):
+            return [arb.nan()] * len(chosen)
+
+        def compute() -> list[arb]:
+            m, rest = self._reduce()
+            total = 1 + rest
+            return [((arb(v) - m) / self._scale).exp() / total if v > -math.inf else arb(0) for v in chosen]
+
+        return _narrowed(compute)
+
+    def log_softmax(self, positions: Sequence[int] | None = None) -> list[arb]:
+        """Enclose x_i / T - log(sum_j exp(x_j / T)) at the positions asked for, or everywhere."""
+        chosen = self._chosen(positions)
+        if not math.isfinite(self._maximum):
+            return [arb.nan()] * len(chosen)
+
+        def compute() -> list[arb]:
+            m, rest = self._reduce()
+            log_total = rest.log1p()
+            return [(arb(v) - m) / self._scale - log_total if v > -math.inf else arb.neg_inf() for v in chosen]
+
+        return _narrowed(compute)
+
+    def logsumexp(self) -> arb:
+        """Enclose log(sum_j exp(x_j / T)).
+
+        The maximum and log(1 + the sum of the others) may have opposite signs and cancel to any depth, but never to
+        zero unless the row is a single 0 (Lindemann-Weierstrass), so that raising the precision comes to an end.
+        """
+        if not math.isfinite(self._maximum):
+            return arb(self._maximum)
+
+        def compute() -> list[arb]:
+            m, rest = self._reduce()
+            return [m / self._scale + rest.log1p()]
+
+        return _narrowed(compute)[0]
+
+    def _chosen(self, positions: Sequence[int] | None) -> list[float]:
+        chosen: list[float] = (self._x if positions is None else self._x[np.asarray(positions, np.intp)]).tolist()
+        return chosen
+
+    def _reduce(self) -> tuple[arb, arb]:
+        """Return the maximum m and the sum of exp((x_j - m) / T) over all elements but one of those equal to m.
+
+        Elements that are equal are computed once, and each precision once for all functions.
+        """
+        if ctx.prec not in self._reduced:
+            values, counts = np.unique(self._x[self._x > -math.inf], return_counts=True)
+            m = arb(self._maximum)
+            rest = arb(int(counts[-1]) - 1)
+            for value, count in zip(values[:-1].tolist(), counts[:-1].tolist(), strict=True):
+                rest += count * ((arb(value) - m) / self._scale).exp()
+            self._reduced[ctx.prec] = m, rest
+        return self._reduced[ctx.prec]
+
+
 def softmax(row: ArrayLike, temperature: float = 1.0, positions: Sequence[int] | None = None) -> list[arb]:
     """Enclose exp(x_i / T) / sum_j exp(x_j / T).
 
@@ -43,96 +125,22 @@ def softmax(row: ArrayLike, temperature: float = 1.0, positions: Sequence[int] |
     list of arb
         One enclosure a position.
     """
-    x, chosen = _prepare(row, positions)
-    scale = _exact_temperature(temperature)
-    if not _is_ordinary(x):
-        return [arb.nan()] * len(chosen)
-
-    def compute() -> list[arb]:
-        m, rest = _reduce(x, scale)
-        total = 1 + rest
-        return [((arb(v) - m) / scale).exp() / total if v > -math.inf else arb(0) for v in chosen]
-
-    return _narrowed(compute)
+    return Row(row, temperature).softmax(positions)
 
 
 def softmin(row: ArrayLike, temperature: float = 1.0, positions: Sequence[int] | None = None) -> list[arb]:
     """Enclose exp(-x_i / T) / sum_j exp(-x_j / T); the arguments are those of `softmax`."""
-    return softmax(-_as_float64(row), temperature, positions)
+    return Row(-np.asarray(row).astype(np.float64), temperature).softmax(positions)
 
 
 def log_softmax(row: ArrayLike, temperature: float = 1.0, positions: Sequence[int] | None = None) -> list[arb]:
     """Enclose x_i / T - log(sum_j exp(x_j / T)); the arguments are those of `softmax`."""
-    x, chosen = _prepare(row, positions)
-    scale = _exact_temperature(temperature)
-    if not _is_ordinary(x):
-        return [arb.nan()] * len(chosen)
-
-    def compute() -> list[arb]:
-        m, rest = _reduce(x, scale)
-        log_total = rest.log1p()
-        return [(arb(v) - m) / scale - log_total if v > -math.inf else arb.neg_inf() for v in chosen]
-
-    return _narrowed(compute)
+    return Row(row, temperature).log_softmax(positions)
 
 
 def logsumexp(row: ArrayLike) -> arb:
-    """Enclose log(sum_j exp(x_j)).
-
-    The maximum m and log(1 + the sum of the others) may have opposite signs and cancel to any depth, but never to
-    zero unless the row is a single 0 (Lindemann-Weierstrass), so that raising the precision comes to an end.
-    """
-    x = _as_float64(row)
-    if np.isnan(x).any():
-        return arb.nan()
-    if x.size == 0 or x.max() == -math.inf:
-        return arb.neg_inf()
-    if x.max() == math.inf:
-        return arb.pos_inf()
-
-    def compute() -> list[arb]:
-        m, rest = _reduce(x, arb(1))
-        return [m + rest.log1p()]
-
-    return _narrowed(compute)[0]
-
-
-def _as_float64(row: ArrayLike) -> NDArray[np.float64]:
-    x = np.asarray(row).astype(np.float64)
-    if x.ndim != 1:
-        raise ValueError(f"the oracle takes one row, an array of one dimension; this one has shape {x.shape}")
-    return x
-
-
-def _prepare(row: ArrayLike, positions: Sequence[int] | None) -> tuple[NDArray[np.float64], list[float]]:
-    """Return the row, and its elements at the positions asked for."""
-    x = _as_float64(row)
-    chosen = x if positions is None else x[np.asarray(positions, dtype=np.intp)]
-    return x, chosen.tolist()
-
-
-def _exact_temperature(temperature: float) -> arb:
-    if not (temperature > 0 and math.isfinite(temperature)):
-        raise ValueError(f"temperature must be a positive, finite number, not {temperature}")
-    return arb(float(temperature))
-
-
-def _is_ordinary(x: NDArray[np.float64]) -> bool:
-    """Whether the maximum is finite; softmax and log_softmax are NaN throughout where it is NaN, +inf or -inf."""
-    return x.size > 0 and math.isfinite(x.max())
-
-
-def _reduce(x: NDArray[np.float64], scale: arb) -> tuple[arb, arb]:
-    """Return the maximum m and the sum of exp((x_j - m) / scale) over all elements but one of those equal to m.
-
-    Elements that are equal are computed once.
-    """
-    values, counts = np.unique(x[x > -math.inf], return_counts=True)
-    m = arb(float(values[-1]))
-    rest = arb(int(counts[-1]) - 1)
-    for value, count in zip(values[:-1].tolist(), counts[:-1].tolist(), strict=True):
-        rest += count * ((arb(value) - m) / scale).exp()
-    return m, rest
+    """Enclose log(sum_j exp(x_j))."""
+    return Row(row).logsumexp()
 
 
 def _narrowed(compute: Callable[[], list[arb]]) -> list[arb]:
