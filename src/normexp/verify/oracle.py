@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from flint import arb, ctx
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 # Enough for softmax and log_softmax always (their terms have one sign, and 128 bits less the 10 of |d| <= 2^10 in
 # exp(d) and the 30 of a sum over a billion elements still leave 88), so that only a cancelling logsumexp starts again.
