@@ -67,8 +67,11 @@ def test_agrees_with_mpmath(name, temperature):
     xs = [x / mpmath.mpf(temperature) for x in numbers(row)]
     for got, expected in zip(oracle.softmax(row, temperature), mp_softmax(xs), strict=True):
         assert encloses(got, expected)
-    for got, expected in zip(oracle.softmin(row[np.isfinite(row)], temperature),
-                             mp_softmax([-x for x in xs if mpmath.isfinite(x)]), strict=True):
+    for got, expected in zip(
+        oracle.softmin(row[np.isfinite(row)], temperature),
+        mp_softmax([-x for x in xs if mpmath.isfinite(x)]),
+        strict=True,
+    ):
         assert encloses(got, expected)
     lse = max(xs) + mp_logsumexp([x - max(xs) for x in xs])
     for got, x in zip(oracle.log_softmax(row, temperature), xs, strict=True):

@@ -72,7 +72,7 @@ class Format:
     def _info(self) -> Any:  # noqa: ANN401 - ml_dtypes has no types
         return ml_dtypes.finfo(self.dtype)  # type: ignore[no-untyped-call]
 
-    def case(self, x: NDArray[np.float64], temperature: float = 1.0) -> Case:
+    def case(self, x: NDArray[np.floating[Any]], temperature: float = 1.0) -> Case:
         """Round the logits to this format, no further out than its largest number."""
         return Case(np.atleast_2d(np.clip(x, -self.largest, self.largest)).astype(self.dtype), temperature)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from flint import arb
@@ -21,11 +21,11 @@ def exact(value: arb, digits: int = 4) -> str:
     below_one = 1 - value
     if 0 < below_one < 1e-4 and below_one.rel_accuracy_bits() > 20:
         return f"1 - {exact(below_one, digits)}"
-    text = value.str(digits, radius=False)
-    mantissa, e, exponent = text.partition("e")
+    mantissa, _, exponent = value.str(digits, radius=False).partition("e")
     if "." in mantissa:
         mantissa = mantissa.rstrip("0").rstrip(".")
-    return f"{mantissa}{e}{exponent}"
+    # As Python writes a float, so that the columns of a table look alike.
+    return f"{mantissa}e{int(exponent):+03d}" if exponent else mantissa
 
 
 def numbers(values: Iterable[Any], digits: int = 4) -> str:
@@ -48,8 +48,3 @@ def ulp(error: float | None) -> str:
 def plural(count: int, what: str) -> str:
     """Write a count with its noun."""
     return f"{count:,} {what}" + ("" if count == 1 else "s")
-
-
-def listing(items: Sequence[str]) -> str:
-    """Join with commas and a final "and"."""
-    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))

@@ -58,7 +58,7 @@ def softmax_twice(t: Trial) -> str:
         with_softmax.accuracy > 2 / _CLASSES,
     )
     return (
-        f"it may, but trains worse: the gradient of a confidently wrong row shrinks by {exact(shrinks, 2)}, "
+        f"it may, but trains worse: the gradient of a confidently wrong row shrinks to {exact(shrinks, 2)} of itself, "
         f"and the loss of {_CLASSES} classes cannot fall below {exact(floor)}"
     )
 
@@ -103,7 +103,7 @@ def cross_entropy_is_nll(t: Trial) -> str:
     t.show(
         f"loss of {numbers(row)} at 0, float32",
         repr(float(ours)),
-        None if both is None else " and ".join(repr(float(v[0])) for v in both),
+        None if both is None else " and ".join(sorted({repr(float(v[0])) for v in both})),
         exact(loss, 12),
     )
     off = max_ulp(np.array([given], dtype=np.float32), [loss])
@@ -113,7 +113,7 @@ def cross_entropy_is_nll(t: Trial) -> str:
     t.show(
         "loss of [20, 0] at 0, float32",
         number(-float(t.ours("log_softmax", confident)[0, 0])),
-        " and ".join(number(float(v[0])) for v in _both_ways(confident, [0])) if t.torch else None,
+        " and ".join(sorted({number(float(v[0])) for v in _both_ways(confident, [0])})) if t.torch else None,
         exact(-oracle.log_softmax(confident[0])[0]),
     )
     if both is None:
