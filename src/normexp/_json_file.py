@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -36,14 +37,21 @@ class JsonFile:
 
     def __enter__(self) -> Self:
         if self._target.is_dir():
-            raise IsADirectoryError(f"{self._target} is a directory")
+            raise self._error(errno.EISDIR)
         if self._target.exists() and not os.access(self._target, os.W_OK):
-            raise PermissionError(f"{self._target} may not be written")
+            raise self._error(errno.EACCES)
         if not self._direct:
-            handle, name = tempfile.mkstemp(dir=self._target.parent, prefix=f".{self._target.name}.", suffix=".tmp")
+            try:
+                handle, name = tempfile.mkstemp(dir=self._target.parent, prefix=f".{self._target.name}.", suffix=".tmp")
+            except OSError as error:
+                # It names the temporary file, which nobody asked for.
+                raise self._error(error.errno or errno.EIO) from None
             os.close(handle)
             self._temporary = Path(name)
         return self
+
+    def _error(self, number: int) -> OSError:
+        return OSError(number, os.strerror(number), str(self._target))
 
     def write(self, document: dict[str, Any]) -> None:
         """Write the document; numbers that JSON does not know become the strings "nan", "inf" and "-inf"."""

@@ -36,7 +36,7 @@ def main(args: argparse.Namespace) -> int:
             try:
                 file = stack.enter_context(JsonFile(args.json))
             except OSError as error:
-                print(f"normexp verify: cannot write --json {args.json}: {error}", file=sys.stderr)
+                print(f"normexp verify: cannot write --json {args.json!r}: {error.strerror}", file=sys.stderr)
                 return 2
         from normexp.verify.run import run
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from normexp.verify import oracle
+from normexp.verify import oracle, words
 from normexp.verify.cases import DTYPES, FAMILIES, Case, Family
 from normexp.verify.contract import BOUNDS
 from normexp.verify.measure import Ruler
@@ -114,7 +114,7 @@ class _Exact:
         row, *rest = np.unravel_index(index, got.shape)
         position = [self._positions[int(p)] if self._positions else int(p) for p in rest]
         at = f"row {row} of {self._case.x.shape}" + "".join(f", position {p}" for p in position)
-        return f"{at}: got {float(got.flat[index])!r}, exact {exact.str(20, radius=False)}"
+        return f"{at}: got {float(got.flat[index])!r}, exact {words.exact(exact, 20)}"
 
     def _ruler(self, function: str) -> tuple[Ruler, list[arb]]:
         if function not in self._rulers:

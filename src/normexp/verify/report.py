@@ -33,12 +33,18 @@ _PIPE_WIDTH: Final = 132
 _SIDE_BY_SIDE: Final = 110
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        # rich would exit with 1, which means a failure here; the command line knows what to do.
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Return the console for standard output; colours and width follow NO_COLOR and COLUMNS."""
-    found = Console(highlight=False)
+    found = _Console(highlight=False)
     if found.is_terminal or "COLUMNS" in os.environ:
         return found
-    return Console(highlight=False, width=_PIPE_WIDTH)
+    return _Console(highlight=False, width=_PIPE_WIDTH)
 
 
 def heading(to: Console, text: str) -> None:
@@ -144,13 +150,14 @@ def digits(to: Console, case: Digits) -> None:
     table = Table()
     for title in ("", "max ULP", "losses that are exactly 0", "mean loss"):
         table.add_column(title, justify="right" if title else "left")
-    table.add_column("worst row", overflow="fold")
     for name, score in case.scores.items():
         style = _style(score.max_ulp, BOUNDS["float32"])
         error = Text(ulp(score.max_ulp), style=style)
-        table.add_row(name, error, f"{score.zeros:,}", number(score.mean, 9), Text(score.worst))
-    table.add_row("exact", "0", "0", number(case.exact_mean, 9), "")
+        table.add_row(name, error, f"{score.zeros:,}", number(score.mean, 9))
+    table.add_row("exact", "0", "0", number(case.exact_mean, 9))
     to.print(table)
+    for name, score in case.scores.items():
+        to.print(Text(f"worst of {name}: {score.worst}", style="dim"))
 
 
 def closing(to: Console, summary: str, failures: Sequence[str]) -> None:
@@ -160,4 +167,5 @@ def closing(to: Console, summary: str, failures: Sequence[str]) -> None:
         for failure in failures:
             to.print(Text(f"- {failure}", style="red"))
     to.print()
-    to.print(Text(f"normexp verify: {summary}", style="bold red" if failures else "bold green"))
+    # One line even where it is wider than the terminal: it is what scripts look for.
+    to.print(Text(f"normexp verify: {summary}", style="bold red" if failures else "bold green"), soft_wrap=True)
