@@ -21,16 +21,34 @@ def test_normexp_gives_what_it_promises(special, ours):
 WRONG = {
     "zeros for a row of nothing": lambda function, x, t: np.nan_to_num(peers.shifted(function, x)),
     "a NaN dropped": lambda function, x, t: peers.shifted(function, np.where(np.isnan(x), -np.inf, x)),
+    "a masked entry that counts": lambda function, x, t: peers.shifted(function, np.where(np.isneginf(x), -9.0, x)),
     "one-hot for +inf": lambda function, x, t: np.where(np.isposinf(x), 1.0, 0.0),
+}
+
+
+# The first row, by its title, that each of them gets wrong.
+CAUGHT = {
+    "zeros for a row of nothing": "softmax([-inf, -inf])",
+    "a NaN dropped": "softmax([nan, -inf, 0])",
+    "a masked entry that counts": "softmax([0, -inf])",
+    "one-hot for +inf": "softmax([inf, 0])",
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_answers_are_noticed(name):
-    rows = [special for special in SPECIALS if special.function == "softmax" and not special.arguments]
-    results = [check(special, imposter(WRONG[name]), []) for special in rows]
-    assert not all(result.passed for result in results)
-    assert any("instead of" in result.failure for result in results)
+    special = next(one for one in SPECIALS if one.title == CAUGHT[name])
+    result = check(special, imposter(WRONG[name]), [])
+    assert not result.passed
+    assert f"{special.title}, float32: float32 [" in result.failure
+
+
+def test_a_wrong_value_of_integers_is_noticed():
+    special = next(one for one in SPECIALS if one.dtype == "uint8")
+    slightly = peers.Implementation(
+        "normexp", "0", lambda function, x, t: peers.shifted(function, x.astype(float)) * (1 + 1e-12)
+    )
+    assert not check(special, slightly, []).passed
 
 
 def test_a_wrong_dtype_is_noticed():

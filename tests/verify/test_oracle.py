@@ -84,6 +84,11 @@ def test_logsumexp_agrees_with_mpmath(name):
     assert encloses(oracle.logsumexp(ROWS[name]), max(xs) + mp_logsumexp([x - max(xs) for x in xs]))
 
 
+def test_logsumexp_of_a_row_with_a_temperature():
+    xs = [x / mpmath.mpf(0.1) for x in numbers(ROWS["plain"])]
+    assert encloses(oracle.Row(ROWS["plain"], 0.1).logsumexp(), mp_logsumexp(xs))
+
+
 @pytest.mark.parametrize("bits", [20, 45, 53, 60])
 def test_logsumexp_that_cancels(bits):
     """m = -log(1 + exp(m' - m)) to the last bit of float64, and beyond it with a third, tiny term."""

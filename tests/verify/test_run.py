@@ -65,6 +65,40 @@ def test_a_wrong_softmax_fails(monkeypatch, capsys, tmp_path):
     assert out.splitlines()[-1].endswith("FAIL")
 
 
+def spoil(monkeypatch, name, hit, change):
+    """Let one function of normexp go wrong for the arrays that are hit, and right for all others."""
+    real = getattr(normexp, name)
+
+    def function(x, **options):
+        result = real(x, **options)
+        return np.asarray(change(result)).astype(result.dtype) if hit(np.asarray(x)) else result
+
+    monkeypatch.setattr(normexp, name, function)
+
+
+@pytest.mark.parametrize(
+    ("name", "hit", "change", "failure"),
+    [
+        ("softmax", lambda x: x.shape == (2, 1000), lambda p: p * 1.1, "softmax, float32, spread x1: row"),
+        ("logsumexp", lambda x: x.size == 0, lambda v: v * 0, "logsumexp([]), float32: "),
+        (
+            "log_softmax",
+            lambda x: x.shape == (1797, 10) and x.dtype == np.float32,
+            lambda p: np.where(p > -1e-7, 0, p),
+            "digits: row",
+        ),
+    ],
+)
+def test_one_fault_alone_is_enough(name, hit, change, failure, monkeypatch, capsys):
+    """Each part of the proof counts by itself, and says what is wrong."""
+    monkeypatch.setattr(peers, "installed", lambda: ([], {}))
+    spoil(monkeypatch, name, hit, change)
+    assert not run(None, FEW)
+    out = capsys.readouterr().out
+    assert f"- {failure}" in out
+    assert "13 claims (4 hold, 7 refined, 2 not checked)" in out.splitlines()[-1]  # the claims are not to blame
+
+
 def test_missing_peers_are_said_to_be_missing(no_torch, capsys):
     assert run(None, FEW[:1])
     out = capsys.readouterr().out
@@ -75,7 +109,7 @@ def test_missing_peers_are_said_to_be_missing(no_torch, capsys):
 
 
 @pytest.mark.parametrize("columns", ["40", "200"])
-def test_any_width(monkeypatch, capsys, columns, ours):
+def test_any_width(monkeypatch, capsys, columns):
     monkeypatch.setenv("COLUMNS", columns)
     monkeypatch.setattr(peers, "installed", lambda: ([], {}))
     run(None, FEW[:1])
