@@ -21,7 +21,11 @@ struct Across {
     alignas(64) T buffer[across_limit * lane_count];
     Num<Width, Lanes> kept[across_limit];
 
-    explicit Across(const Job& j) : job(j), scale(scale_of(j)) {}
+    explicit Across(const Job& j) : job(j), scale(scale_of(j)) {
+        if (job.length > block_size)
+            maxima = static_cast<Lanes*>(
+                ::operator new(std::size_t(block_count(job)) * sizeof(Lanes), std::align_val_t(alignof(Lanes))));
+    }
 
     const Axis& rows_axis() const { return job.outer[job.outer_axes - 1]; }
 
@@ -50,6 +54,12 @@ struct Across {
         return scaled ? v * broadcast<Lanes>(scale.sign) : v;
     }
 
+    // Rows longer than one block: the max of each block, for the map. (All in one block: it is the row's.)
+    Lanes* maxima = nullptr;
+    ~Across() { ::operator delete(maxima, std::align_val_t(alignof(Lanes))); }
+    Across(const Across&) = delete;
+    Across& operator=(const Across&) = delete;
+
     State<Width, Lanes> fold(std::int64_t first, std::int64_t last) {
         using L = typename Compared<T>::Type;
         L best = broadcast<L>(-infinity);
@@ -74,10 +84,12 @@ struct Across {
         return {max, rest};
     }
     State<Width, Lanes> reduce() {
-        auto state = fold(0, job.length < block_size ? job.length : block_size);
-        for (std::int64_t first = block_size; first < job.length; first += block_size) {
-            const std::int64_t last = first + block_size;
-            state = merge<Width, scaled>(state, fold(first, last < job.length ? last : job.length), scale);
+        State<Width, Lanes> state;
+        for (std::int64_t block = 0; block < block_count(job); ++block) {
+            const std::int64_t first = block * block_size, last = first + block_size;
+            const auto next = fold(first, last < job.length ? last : job.length);
+            if (maxima) maxima[block] = next.max;
+            state = block == 0 ? next : merge<Width, scaled>(state, next, scale);
         }
         return state;
     }
@@ -110,13 +122,20 @@ struct Across {
             if (!(max[lane] > -infinity && max[lane] < infinity && rest[lane] < infinity)) return false;
         char* out = job.out + at.out;
         if (job.op == Op::softmax) {
-            const auto factor = scale_by(reciprocal(add(broadcast<Lanes>(1.0), state.rest)), Width::unscale);
-            if (staged)
+            if (staged) {
+                const auto factor = factor_of<Width, scaled>(state.max, state, scale);
                 write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept[i], factor); });
-            else
-                write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
-                    return softmax_of(exp<Width>(difference<Width, scaled>(signed_logits(i), state.max, scale)), factor);
-                });
+                return true;
+            }
+            Lanes base = state.max;
+            auto factor = factor_of<Width, scaled>(base, state, scale);
+            write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
+                if (maxima && i % block_size == 0) {
+                    base = base_of<Width, scaled>(maxima[i / block_size], state.max, scale);
+                    factor = factor_of<Width, scaled>(base, state, scale);
+                }
+                return softmax_of(exp<Width>(difference<Width, scaled>(signed_logits(i), base, scale)), factor);
+            });
         } else if (job.op == Op::log_softmax) {
             const auto log_sum = log1p<Width>(state.rest);
             write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {

@@ -15,33 +15,37 @@ NORMEXP_INLINE void with_type(const Job& job, F f) {
 }
 NORMEXP_INLINE bool is_scaled(const Job& job) { return job.sign != 1.0 || job.temperature != 1.0; }
 
-template <bool scaled, class T>
-static void one_row(Row<T>& row, const Scale& scale, std::int64_t index, Num<typename Native<T>::Width, Lanes>* kept) {
-    using Width = typename Native<T>::Width;
+template <bool scaled, class T, class Width = typename Native<T>::Width>
+static void one_row(Row<T>& row, const Scale& scale, std::int64_t index, Kept<Width>& kept) {
     row.move_to(index);
     const Job& job = row.job;
     if (job.op == Op::state) {
-        const auto state = reduce_row<Wide, false>(row, scale, static_cast<Two<Lanes>*>(nullptr));
+        const auto state = reduce_row<Wide>(row);
         if (state.max == infinity)  // the sum cannot tell an infinity from a NaN
             store_state(row.out, {infinity, number<Two<double>>(has_nan(row) ? quiet_nan : 0.0)}, row.any);
         else
             store_state(row.out, state, row.any);
         return;
     }
-    const auto state = reduce_row<Width, scaled>(row, scale, job.op == Op::softmax ? kept : nullptr);
-    if (job.op == Op::logsumexp) {
-        store_one<T>(row.out, logsumexp_row(row, state));
+    const std::int64_t blocks = block_count(job);
+    if (job.op == Op::softmax && blocks <= kept.most_blocks) {
+        const auto state = reduce_row<Width, scaled, true>(row, scale, &kept);
+        map_row<scaled>(row, 0, blocks, state, scale, kept.maxima, kept.exponentials);
         return;
     }
-    const std::int64_t blocks = (job.length + block_size - 1) / block_size;
-    map_row<scaled>(row, 0, blocks, state, scale, blocks == 1 && job.op == Op::softmax ? kept : nullptr);
+    const auto state = reduce_row<Width, scaled, false>(row, scale, &kept);
+    if (job.op == Op::logsumexp)
+        store_one<T>(row.out, logsumexp_row(row, state));
+    else
+        map_row<scaled>(row, 0, blocks, state, scale, kept.maxima, static_cast<const Num<Width, Lanes>*>(nullptr));
 }
 
-template <bool scaled, class T>
+template <bool scaled, class T, class Width = typename Native<T>::Width>
 static void all_rows(const Job& job, std::int64_t first, std::int64_t last) {
+    static thread_local Kept<Width> kept;
+    kept.reserve(block_count(job));
     const Scale scale = scale_of(job);
     Row<T> row(job);
-    Num<typename Native<T>::Width, Lanes> kept[block_size / lane_count];
     if (!job.across) {
         for (std::int64_t i = first; i < last; ++i) one_row<scaled>(row, scale, i, kept);
         return;
@@ -69,7 +73,7 @@ static void rows(const Job& job, std::int64_t first, std::int64_t last) {
     if (job.stream) stream_fence();
 }
 
-static std::int64_t blocks(const Job& job) { return (job.length + block_size - 1) / block_size; }
+static std::int64_t blocks(const Job& job) { return block_count(job); }
 
 template <class Width>
 NORMEXP_INLINE PlainState plain(const State<Width, double>& state, bool any) {
@@ -86,7 +90,8 @@ NORMEXP_INLINE State<Width, double> unplain(const PlainState& state) {
         return {state.max, state.rest};
 }
 
-static void reduce_blocks(const Job& job, std::int64_t index, std::int64_t first, std::int64_t last, PlainState* states) {
+static void reduce_blocks(const Job& job, std::int64_t index, std::int64_t first, std::int64_t last, PlainState* states,
+                          double* maxima) {
     with_type(job, [&]<class T>(T) {
         using Width = typename Native<T>::Width;
         const Scale scale = scale_of(job);
@@ -96,9 +101,10 @@ static void reduce_blocks(const Job& job, std::int64_t index, std::int64_t first
             row.any = false;
             const T* x = row.read(block);
             Num<Width, Lanes>* const none = nullptr;
-            const auto state = is_scaled(job) ? fold_block<Width, true>(x, row.count(block), scale, none)
-                                              : fold_block<Width, false>(x, row.count(block), scale, none);
+            const auto state = is_scaled(job) ? fold_block<Width, true, false>(x, row.count(block), scale, none)
+                                              : fold_block<Width, false, false>(x, row.count(block), scale, none);
             states[block] = plain<Width>(state, row.any);
+            maxima[block] = state.max;
         }
     });
 }
@@ -120,7 +126,8 @@ static PlainState fold_states(const Job& job, const PlainState* states, std::int
     return result;
 }
 
-static void map_blocks(const Job& job, std::int64_t index, std::int64_t first, std::int64_t last, const PlainState& total) {
+static void map_blocks(const Job& job, std::int64_t index, std::int64_t first, std::int64_t last, const PlainState& total,
+                       const double* maxima) {
     with_type(job, [&]<class T>(T) {
         using Width = typename Native<T>::Width;
         const Scale scale = scale_of(job);
@@ -132,9 +139,9 @@ static void map_blocks(const Job& job, std::int64_t index, std::int64_t first, s
         if (job.op == Op::logsumexp)
             store_one<T>(row.out, logsumexp_row(row, state));
         else if (is_scaled(job))
-            map_row<true>(row, first, last, state, scale, none);
+            map_row<true>(row, first, last, state, scale, maxima, none);
         else
-            map_row<false>(row, first, last, state, scale, none);
+            map_row<false>(row, first, last, state, scale, maxima, none);
     });
     if (job.stream) stream_fence();
 }

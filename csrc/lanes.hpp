@@ -194,10 +194,8 @@ NORMEXP_INLINE Lanes set_lane(Lanes v, int lane, double value) {
 }
 // The lanes from `count` on become `value`.
 NORMEXP_INLINE Lanes set_from(Lanes v, int count, double value) {
-    double buffer[lane_count];
-    store_doubles(buffer, v);
-    for (int lane = count; lane < lane_count; ++lane) buffer[lane] = value;
-    return load_doubles(buffer);
+    alignas(64) static constexpr double index[lane_count] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return where_greater(broadcast<Lanes>(count), load_doubles(index), v, broadcast<Lanes>(value));
 }
 
 // ---- floats and their conversions ----------------------------------------------------------------------------------
@@ -242,29 +240,47 @@ NORMEXP_INLINE FloatLanes load_floats(const BFloat* p) {
 }
 
 // (GCC 12 splits a 64-byte __builtin_convertvector in two: the intrinsics keep it whole.)
+NORMEXP_INLINE VecD widen(HalfVecF half) {
+#if NORMEXP_VECTOR_BYTES == 64
+    return VecD(_mm512_cvtps_pd(__m256(half)));
+#else
+    return __builtin_convertvector(half, VecD);
+#endif
+}
+NORMEXP_INLINE HalfVecF narrow(VecD v) {  // rounds to nearest even
+#if NORMEXP_VECTOR_BYTES == 64
+    return HalfVecF(_mm512_cvtpd_ps(__m512d(v)));
+#else
+    return __builtin_convertvector(v, HalfVecF);
+#endif
+}
+// Halves of a float vector, kept in registers: through memory, the two narrow stores would stall the wide load.
+NORMEXP_INLINE HalfVecF half_of(VecF v, int which) {
+#if NORMEXP_VECTOR_BYTES == 64
+    return HalfVecF(which ? _mm512_extractf32x8_ps(__m512(v), 1) : _mm512_castps512_ps256(__m512(v)));
+#elif NORMEXP_VECTOR_BYTES == 32
+    return HalfVecF(which ? _mm256_extractf128_ps(__m256(v), 1) : _mm256_castps256_ps128(__m256(v)));
+#else
+    return which ? HalfVecF{v[2], v[3]} : HalfVecF{v[0], v[1]};
+#endif
+}
+NORMEXP_INLINE VecF join_halves(HalfVecF low, HalfVecF high) {
+#if NORMEXP_VECTOR_BYTES == 64
+    return VecF(_mm512_insertf32x8(_mm512_castps256_ps512(__m256(low)), __m256(high), 1));
+#elif NORMEXP_VECTOR_BYTES == 32
+    return VecF(_mm256_insertf128_ps(_mm256_castps128_ps256(__m128(low)), __m128(high), 1));
+#else
+    return VecF{low[0], low[1], high[0], high[1]};
+#endif
+}
 NORMEXP_INLINE Lanes widen(FloatLanes v) {
     Lanes r;
-    NORMEXP_EACH_DOUBLE {
-        HalfVecF half;
-        std::memcpy(&half, reinterpret_cast<const char*>(&v) + i * sizeof half, sizeof half);
-#if NORMEXP_VECTOR_BYTES == 64
-        r.part[i] = VecD(_mm512_cvtps_pd(__m256(half)));
-#else
-        r.part[i] = __builtin_convertvector(half, VecD);
-#endif
-    }
+    NORMEXP_EACH_DOUBLE r.part[i] = widen(half_of(v.part[i / 2], i % 2));
     return r;
 }
-NORMEXP_INLINE FloatLanes narrow(Lanes v) {  // rounds to nearest even
+NORMEXP_INLINE FloatLanes narrow(Lanes v) {
     FloatLanes r;
-    NORMEXP_EACH_DOUBLE {
-#if NORMEXP_VECTOR_BYTES == 64
-        const HalfVecF half = HalfVecF(_mm512_cvtpd_ps(__m512d(v.part[i])));
-#else
-        const HalfVecF half = __builtin_convertvector(v.part[i], HalfVecF);
-#endif
-        std::memcpy(reinterpret_cast<char*>(&r) + i * sizeof half, &half, sizeof half);
-    }
+    NORMEXP_EACH_FLOAT r.part[i] = join_halves(narrow(v.part[2 * i]), narrow(v.part[2 * i + 1]));
     return r;
 }
 
@@ -372,13 +388,71 @@ template <class T>
 NORMEXP_INLINE Lanes load(const T* p) {
     return widen(load_compared(p));
 }
+template <>
+[[gnu::always_inline]] inline Lanes load<float>(const float* p) {
+    Lanes r;
+    NORMEXP_EACH_DOUBLE {
+        HalfVecF half;
+        std::memcpy(&half, p + i * doubles_per_part, sizeof half);
+        r.part[i] = widen(half);
+    }
+    return r;
+}
 template <class T>
 NORMEXP_INLINE void store(T* p, Lanes v) {
     store_floats(p, narrow(v));
 }
 template <>
+[[gnu::always_inline]] inline void store<float>(float* p, Lanes v) {
+    NORMEXP_EACH_DOUBLE {
+        const HalfVecF half = narrow(v.part[i]);
+        std::memcpy(p + i * doubles_per_part, &half, sizeof half);
+    }
+}
+template <>
 [[gnu::always_inline]] inline void store<double>(double* p, Lanes v) {
     store_doubles(p, v);
+}
+
+// The first `count` (1 to 15) of sixteen elements; the other lanes repeat `filler`. Never reads or writes further.
+template <class T>
+NORMEXP_INLINE typename Compared<T>::Type load_compared_first(const T* p, int count, T filler) {
+    T padded[lane_count];
+    for (T& element : padded) element = filler;
+    std::memcpy(padded, p, std::size_t(count) * sizeof(T));
+    return load_compared(padded);
+}
+template <class T>
+NORMEXP_INLINE void store_first(T* p, int count, Lanes v) {
+    T buffer[lane_count];
+    store(buffer, v);
+    std::memcpy(p, buffer, std::size_t(count) * sizeof(T));
+}
+#if NORMEXP_VECTOR_BYTES == 64  // masked loads and stores touch only the elements asked for
+template <>
+[[gnu::always_inline]] inline FloatLanes load_compared_first<float>(const float* p, int count, float filler) {
+    return {VecF(_mm512_mask_loadu_ps(_mm512_set1_ps(filler), __mmask16((1u << count) - 1), p))};
+}
+template <>
+[[gnu::always_inline]] inline Lanes load_compared_first<double>(const double* p, int count, double filler) {
+    const unsigned mask = (1u << count) - 1;
+    const __m512d fill = _mm512_set1_pd(filler);
+    return {VecD(_mm512_mask_loadu_pd(fill, __mmask8(mask), p)), VecD(_mm512_mask_loadu_pd(fill, __mmask8(mask >> 8), p + 8))};
+}
+template <>
+[[gnu::always_inline]] inline void store_first<float>(float* p, int count, Lanes v) {
+    _mm512_mask_storeu_ps(p, __mmask16((1u << count) - 1), __m512(narrow(v).part[0]));
+}
+template <>
+[[gnu::always_inline]] inline void store_first<double>(double* p, int count, Lanes v) {
+    const unsigned mask = (1u << count) - 1;
+    _mm512_mask_storeu_pd(p, __mmask8(mask), __m512d(v.part[0]));
+    _mm512_mask_storeu_pd(p + 8, __mmask8(mask >> 8), __m512d(v.part[1]));
+}
+#endif
+template <class T>
+NORMEXP_INLINE Lanes load_first(const T* p, int count, T filler) {
+    return widen(load_compared_first(p, count, filler));
 }
 
 // A NaN in b is dropped, a NaN in a may be: whoever needs NaN to be seen learns of it from the sum.
@@ -398,19 +472,21 @@ NORMEXP_INLINE Lanes operator*(Lanes a, double b) {
     NORMEXP_EACH_DOUBLE a.part[i] *= b;
     return a;
 }
+template <class Number>
+NORMEXP_INLINE double largest_of(Number* buffer) {
+    for (int width = lane_count / 2; width > 0; width /= 2)
+        for (int i = 0; i < width; ++i) buffer[i] = buffer[i + width] > buffer[i] ? buffer[i + width] : buffer[i];
+    return buffer[0];
+}
 NORMEXP_INLINE double largest(FloatLanes v) {
-    float m = v.part[0][0];
     float buffer[lane_count];
     store_floats(buffer, v);
-    for (float value : buffer) m = value > m ? value : m;
-    return m;
+    return largest_of(buffer);
 }
 NORMEXP_INLINE double largest(Lanes v) {
     double buffer[lane_count];
     store_doubles(buffer, v);
-    double m = buffer[0];
-    for (double value : buffer) m = value > m ? value : m;
-    return m;
+    return largest_of(buffer);
 }
 
 // Bit i is set when lane i equals `value`.

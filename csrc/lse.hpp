@@ -83,15 +83,23 @@ NORMEXP_INLINE State<Width, V> merge(const State<Width, V>& a, const State<Width
     return {top, add(top_rest, moved)};
 }
 
-// ---- a block of one row: lanes along the row -------------------------------------------------------------------------
-
-// The last 1 to 15 elements, with the block's first element for the rest of the lanes.
-template <class T>
-NORMEXP_INLINE void copy_tail(T* padded, const T* x, std::int64_t at, std::int64_t count) {
-    const std::int64_t left = count - at;
-    for (int lane = 0; lane < lane_count; ++lane) padded[lane] = x[0];
-    std::memcpy(padded, x + at, std::size_t(left) * sizeof(T));
+// Softmax of an element is exp(x - base) * exp(base - max) / (1 + rest), with its block's own max for the base, so that
+// the exponentials of the reduction can be kept. A block so far below the row's max that the second factor would leave
+// the normal numbers takes the row's max.
+template <class Width, bool scaled, class V>
+NORMEXP_INLINE V base_of(V block_max, V max, const Scale& scale) {
+    const V limit = broadcast<V>(-400.0);  // e^-400 / (2^256 * 2^40) with its second word is still above 2^-1022
+    const V distance = leading(difference<Width, scaled>(block_max, max, scale));
+    return where_greater(distance, limit, block_max, max);
 }
+template <class Width, bool scaled, class V>
+NORMEXP_INLINE Num<Width, V> factor_of(V base, const State<Width, V>& state, const Scale& scale) {
+    const auto inverse = scale_by(reciprocal(add(broadcast<V>(1.0), state.rest)), Width::unscale);
+    const auto moved = scale_by(exp<Width>(difference<Width, scaled>(base, state.max, scale)), Width::unscale);
+    return multiply(moved, inverse);
+}
+
+// ---- a block of one row: lanes along the row -------------------------------------------------------------------------
 
 template <class T>
 NORMEXP_INLINE double block_max(const T* x, std::int64_t count, double sign) {
@@ -106,11 +114,7 @@ NORMEXP_INLINE double block_max(const T* x, std::int64_t count, double sign) {
     } else {
         for (; at + lane_count <= count; at += lane_count) best[0] = larger(best[0], load_compared(x + at) * -1.0f);
     }
-    if (at < count) {
-        T padded[lane_count];
-        copy_tail(padded, x, at, count);
-        best[1] = larger(best[1], load_compared(padded) * float(sign));
-    }
+    if (at < count) best[1] = larger(best[1], load_compared_first(x + at, int(count - at), x[0]) * float(sign));
     return largest(larger(larger(best[0], best[1]), larger(best[2], best[3])));
 }
 
@@ -118,21 +122,20 @@ NORMEXP_INLINE double block_max(const T* x, std::int64_t count, double sign) {
 template <class T>
 NORMEXP_INLINE std::int64_t first_equal(const T* x, std::int64_t count, double value) {
     std::int64_t at = 0;
+    const auto equal = [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return equal_lanes(load_compared(x + i), value); };
+    for (; at + 4 * lane_count <= count; at += 4 * lane_count)
+        if (equal(at) | equal(at + lane_count) | equal(at + 2 * lane_count) | equal(at + 3 * lane_count)) break;
     for (; at + lane_count <= count; at += lane_count)
-        if (const unsigned bits = equal_lanes(load_compared(x + at), value)) return at + __builtin_ctz(bits);
+        if (const unsigned bits = equal(at)) return at + __builtin_ctz(bits);
     if (at < count) {
-        T padded[lane_count];
-        copy_tail(padded, x, at, count);
-        if (const unsigned bits = equal_lanes(load_compared(padded), value)) {
-            const std::int64_t index = at + __builtin_ctz(bits);
-            return index < count ? index : 0;
-        }
+        const unsigned bits = equal_lanes(load_compared_first(x + at, int(count - at), x[0]), value) & ((1u << (count - at)) - 1);
+        if (bits) return at + __builtin_ctz(bits);
     }
     return count;
 }
 
-// Reduces x[0 .. count), count <= block_size. With `kept`, leaves excess * exp(x - max) there, for the map that follows.
-template <class Width, bool scaled, class T>
+// Reduces x[0 .. count), count <= block_size. With `keep`, leaves excess * exp(x - max) in `kept`, for the map to come.
+template <class Width, bool scaled, bool keep, class T>
 static State<Width, double> fold_block(const T* x, std::int64_t count, const Scale& scale, Num<Width, Lanes>* kept) {
     const double max = block_max(x, count, scaled ? scale.sign : 1.0);
     if (max == infinity) return {max, number<Num<Width, double>>(quiet_nan)};
@@ -142,20 +145,31 @@ static State<Width, double> fold_block(const T* x, std::int64_t count, const Sca
 
     const Lanes shift = broadcast<Lanes>(from), sign = broadcast<Lanes>(scale.sign);
     auto sum = number<Num<Width, Lanes>>(0.0);
-    const auto fold = [&](Lanes logits, std::int64_t at, std::int64_t valid) NORMEXP_INLINE_LAMBDA {
+    const auto exp_of = [&](Lanes logits, std::int64_t at) NORMEXP_INLINE_LAMBDA {
+        // What comes next in memory, the next block or row, arrives while this one is computed.
+        __builtin_prefetch(reinterpret_cast<const char*>(x + count + at));
         if constexpr (scaled) logits = logits * sign;
-        Num<Width, Lanes> e = exp<Width>(difference<Width, scaled>(logits, shift, scale));
-        if (kept) kept[at / lane_count] = e;
-        if (std::uint64_t(skipped - at) < lane_count) clear_lane(e, int(skipped - at));
-        if (valid < lane_count) clear_from(e, int(valid));
-        sum = accumulate(sum, e);
+        const Num<Width, Lanes> e = exp<Width>(difference<Width, scaled>(logits, shift, scale));
+        if constexpr (keep) kept[at / lane_count] = e;
+        return e;
     };
+    // Whole sixteens up to the one with the largest element, that one, and those after it.
+    const std::int64_t whole = count / lane_count * lane_count;
+    const std::int64_t special = skipped < whole ? skipped / lane_count * lane_count : whole;
     std::int64_t at = 0;
-    for (; at + lane_count <= count; at += lane_count) fold(load(x + at), at, lane_count);
+    for (; at < special; at += lane_count) sum = accumulate(sum, exp_of(load(x + at), at));
+    if (at < whole) {
+        Num<Width, Lanes> e = exp_of(load(x + at), at);
+        clear_lane(e, int(skipped - at));
+        sum = accumulate(sum, e);
+        at += lane_count;
+    }
+    for (; at < whole; at += lane_count) sum = accumulate(sum, exp_of(load(x + at), at));
     if (at < count) {
-        T padded[lane_count];
-        copy_tail(padded, x, at, count);
-        fold(load(padded), at, count - at);
+        Num<Width, Lanes> e = exp_of(load_first(x + at, int(count - at), x[0]), at);
+        if (skipped >= at && skipped < count) clear_lane(e, int(skipped - at));
+        clear_from(e, int(count - at));
+        sum = accumulate(sum, e);
     }
     return {max, scale_by(sum_lanes(sum), Width::unscale)};
 }

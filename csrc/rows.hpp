@@ -2,6 +2,8 @@
 // is copied block by block into a buffer in the first-level cache and handled there.
 #pragma once
 
+#include <new>
+
 #include "job.hpp"
 #include "lse.hpp"
 
@@ -21,6 +23,43 @@ NORMEXP_INLINE Scale scale_of(const Job& job) {
     const Two<double> inverse = reciprocal(Two<double>{job.temperature, 0.0});
     return {job.sign, inverse.hi, inverse.lo};
 }
+
+// What a reduction leaves for the map: the max of each block and, when the row is short enough for them to stay in the
+// second-level cache, the exponentials. One to a thread, grown when needed. (Not a std::vector: its functions would be
+// compiled for this CPU level and then, by their name, serve all.)
+template <class Width>
+struct Kept {
+    static constexpr std::int64_t most_bytes = 256 << 10;
+    static constexpr std::int64_t most_blocks = most_bytes / std::int64_t(block_size / lane_count * sizeof(Num<Width, Lanes>));
+
+    Num<Width, Lanes>* exponentials = nullptr;
+    double* maxima = nullptr;
+    std::int64_t room = 0;
+
+    Kept() = default;
+    Kept(const Kept&) = delete;
+    Kept& operator=(const Kept&) = delete;
+    ~Kept() { release(); }
+
+    void reserve(std::int64_t blocks) {
+        if (blocks <= room) return;
+        release();
+        const std::int64_t kept_blocks = blocks < most_blocks ? blocks : most_blocks;
+        exponentials = static_cast<Num<Width, Lanes>*>(::operator new(
+            std::size_t(kept_blocks * (block_size / lane_count)) * sizeof(Num<Width, Lanes>), std::align_val_t(alignof(Lanes))));
+        maxima = static_cast<double*>(::operator new(std::size_t(blocks) * sizeof(double)));
+        room = blocks;
+    }
+
+   private:
+    void release() {
+        ::operator delete(exponentials, std::align_val_t(alignof(Lanes)));
+        ::operator delete(maxima);
+        exponentials = nullptr, maxima = nullptr, room = 0;
+    }
+};
+
+NORMEXP_INLINE std::int64_t block_count(const Job& job) { return (job.length + block_size - 1) / block_size; }
 
 // Byte offsets of row `index` in x, out and mask.
 struct Offsets {
@@ -150,16 +189,22 @@ struct Row {
     bool direct() const { return job.out_contiguous && !mask && !job.stream; }
 };
 
-// Reduces the whole row in the given width. kept: see fold_block; filled only when the row is one block.
-template <class Width, bool scaled, class T>
-static State<Width, double> reduce_row(Row<T>& row, const Scale& scale, Num<Width, Lanes>* kept) {
-    const std::int64_t blocks = (row.job.length + block_size - 1) / block_size;
-    auto state = fold_block<Width, scaled>(row.read(0), row.count(0), scale, blocks == 1 ? kept : nullptr);
-    for (std::int64_t block = 1; block < blocks; ++block)
-        state = merge<Width, scaled>(
-            state, fold_block<Width, scaled>(row.read(block), row.count(block), scale, static_cast<Num<Width, Lanes>*>(nullptr)),
-            scale);
+// Reduces the whole row in the given width. With `kept`, fills its maxima and, if asked to, its exponentials.
+template <class Width, bool scaled, bool keep, class T>
+static State<Width, double> reduce_row(Row<T>& row, const Scale& scale, Kept<Width>* kept) {
+    const std::int64_t blocks = block_count(row.job);
+    State<Width, double> state;
+    for (std::int64_t block = 0; block < blocks; ++block) {
+        auto* exponentials = keep ? kept->exponentials + block * (block_size / lane_count) : nullptr;
+        const auto next = fold_block<Width, scaled, keep>(row.read(block), row.count(block), scale, exponentials);
+        if (kept) kept->maxima[block] = next.max;
+        state = block == 0 ? next : merge<Width, scaled>(state, next, scale);
+    }
     return state;
+}
+template <class Width, class T>
+static State<Width, double> reduce_row(Row<T>& row) {
+    return reduce_row<Width, false, false>(row, Scale{}, static_cast<Kept<Width>*>(nullptr));
 }
 
 template <class T>
@@ -201,54 +246,58 @@ NORMEXP_INLINE auto spread(N value) {
         return Two<Lanes>{broadcast<Lanes>(value.hi), broadcast<Lanes>(value.lo)};
 }
 
-// Writes f(logits, index of the sixteen) for a block.
+// Writes f(logits) for a block.
 template <class T, class F>
 NORMEXP_INLINE void map_block(const T* x, T* out, std::int64_t count, F f) {
     std::int64_t at = 0;
-    for (; at + lane_count <= count; at += lane_count) store(out + at, f(load(x + at), at / lane_count));
-    if (at < count) {
-        T padded[lane_count];
-        copy_tail(padded, x, at, count);
-        store(padded, f(load(padded), at / lane_count));
-        for (std::int64_t i = at; i < count; ++i) out[i] = padded[i - at];
-    }
+    for (; at + lane_count <= count; at += lane_count) store(out + at, f(load(x + at)));
+    if (at < count) store_first(out + at, int(count - at), f(load_first(x + at, int(count - at), x[0])));
+}
+// Writes f(index of the sixteen) for a block.
+template <class T, class F>
+NORMEXP_INLINE void map_kept(T* out, std::int64_t count, F f) {
+    std::int64_t at = 0;
+    for (; at + lane_count <= count; at += lane_count) store(out + at, f(at / lane_count));
+    if (at < count) store_first(out + at, int(count - at), f(at / lane_count));
 }
 
-// The row's blocks [first, last), from its state. kept: the exponentials of fold_block, or null.
+// Maps the row's blocks [first, last). maxima: those of all blocks; kept: the exponentials of fold_block, or null.
 template <bool scaled, class T, class Width = typename Native<T>::Width>
 static void map_row(Row<T>& row, std::int64_t first, std::int64_t last, const State<Width, double>& state, const Scale& scale,
-                    const Num<Width, Lanes>* kept) {
+                    const double* maxima, const Num<Width, Lanes>* kept) {
     // An infinite or NaN max, or a NaN in the sum. The row is filled, so that even the NaN has the same bits everywhere.
     const bool bad = !(leading(state.rest) < infinity) || !(state.max < infinity) || !(state.max > -infinity);
     if (bad || !row.any) {
         const double value = row.any ? quiet_nan : row.job.op == Op::softmax ? 0.0 : -infinity;
+        for (std::int64_t block = first; block < last; ++block) row.fill(block, value);
+        return;
+    }
+    const Lanes sign = broadcast<Lanes>(scale.sign);
+    const auto distance = [&](Lanes logits, Lanes from) NORMEXP_INLINE_LAMBDA {
+        if constexpr (scaled) logits = logits * sign;
+        return difference<Width, scaled>(logits, from, scale);
+    };
+    if (row.job.op == Op::log_softmax) {
+        const Lanes max = broadcast<Lanes>(state.max);
+        const auto log_sum = spread(log1p<Width>(state.rest));
         for (std::int64_t block = first; block < last; ++block) {
-            if (row.mask) row.read(block);
-            row.fill(block, value);
+            map_block(row.read(block), row.target(block), row.count(block),
+                      [&](Lanes logits) NORMEXP_INLINE_LAMBDA { return log_softmax_of(distance(logits, max), log_sum); });
+            row.write(block);
         }
         return;
     }
-    const Lanes max = broadcast<Lanes>(state.max), sign = broadcast<Lanes>(scale.sign);
-    const auto distance = [&](Lanes logits) NORMEXP_INLINE_LAMBDA {
-        if constexpr (scaled) logits = logits * sign;
-        return difference<Width, scaled>(logits, max, scale);
-    };
-    auto row_number = number<Num<Width, double>>(0.0);  // softmax's factor or log-softmax's log of the sum
-    if (row.job.op == Op::softmax)
-        row_number = scale_by(reciprocal(add(1.0, state.rest)), Width::unscale);
-    else
-        row_number = log1p<Width>(state.rest);
-    const auto factor = spread(row_number), log_sum = factor;
     for (std::int64_t block = first; block < last; ++block) {
-        const T* x = row.read(block);
-        T* out = row.target(block);
-        const std::int64_t count = row.count(block);
-        if (row.job.op == Op::log_softmax)
-            map_block(x, out, count, [&](Lanes logits, std::int64_t) NORMEXP_INLINE_LAMBDA { return log_softmax_of(distance(logits), log_sum); });
-        else if (kept)
-            map_block(x, out, count, [&](Lanes, std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept[i], factor); });
+        const double base = base_of<Width, scaled>(maxima[block], state.max, scale);
+        const auto factor = spread(factor_of<Width, scaled>(base, state, scale));
+        const Lanes from = broadcast<Lanes>(base);
+        const auto* e = kept && base == maxima[block] ? kept + block * (block_size / lane_count) : nullptr;
+        if (e)
+            map_kept(row.target(block), row.count(block), [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(e[i], factor); });
         else
-            map_block(x, out, count, [&](Lanes logits, std::int64_t) NORMEXP_INLINE_LAMBDA { return softmax_of(exp<Width>(distance(logits)), factor); });
+            map_block(row.read(block), row.target(block), row.count(block), [&](Lanes logits) NORMEXP_INLINE_LAMBDA {
+                return softmax_of(exp<Width>(distance(logits, from)), factor);
+            });
         row.write(block);
     }
 }
@@ -279,7 +328,6 @@ template <class T>
 static double logsumexp_row(Row<T>& row, const State<typename Native<T>::Width, double>& state) {
     using Width = typename Native<T>::Width;
     if (!row.any) return -infinity;
-    const Scale none;
     if (state.max == -infinity || state.max == infinity) {
         if (state.max < 0 && leading(state.rest) == leading(state.rest)) return -infinity;
         return has_nan(row) ? quiet_nan : state.max;
@@ -287,9 +335,9 @@ static double logsumexp_row(Row<T>& row, const State<typename Native<T>::Width, 
     if (leading(state.rest) != leading(state.rest)) return quiet_nan;
     double value = state_value(state);
     if (!Width::two_words && cancels(value, state.max, narrow_margin))
-        value = state_value(reduce_row<Wide, false>(row, none, static_cast<Two<Lanes>*>(nullptr)));
+        value = state_value(reduce_row<Wide>(row));
     if (cancels(value, state.max, sizeof(T) == 8 ? wide_margin_float64 : wide_margin))
-        value = state_value(reduce_row<Exact, false>(row, none, static_cast<Two<Lanes>*>(nullptr)));
+        value = state_value(reduce_row<Exact>(row));
     return value;
 }
 
