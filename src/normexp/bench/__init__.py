@@ -1,0 +1,149 @@
+"""Time normexp beside its peers and beside what memory allows: ``normexp bench``.
+
+`timing` takes the times, `cell` says what is timed, `peers` and `limits` who takes part, `accuracy` how wrong each one
+is, `report` what is said. This module reads the arguments, and imports the rest when there is something to run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from normexp.bench.cell import DTYPES, OPERATIONS
+
+DEFAULT_SHAPES: Final = ("65536,10", "4096,1000", "256,128256")
+DEFAULT_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The arguments, checked."""
+
+    ops: list[str]
+    shapes: list[tuple[int, int]]
+    dtype: str
+    threads: int
+    seconds: float
+    json: Path | None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``normexp bench``.
+
+    They are read as text and checked by `main`, so that a mistake costs one line and exit code 2.
+    """
+    parser.add_argument(
+        "--op",
+        action="append",
+        metavar="NAME",
+        help=f"the function to time: {', '.join(OPERATIONS)} (default: {OPERATIONS[0]}; may be repeated)",
+    )
+    parser.add_argument(
+        "--shape",
+        action="append",
+        metavar="N,C",
+        help=f"rows and columns of the array (default: {' '.join(DEFAULT_SHAPES)}; may be repeated)",
+    )
+    parser.add_argument("--dtype", metavar="NAME", default="float32", help=f"{', '.join(DTYPES)} (default: float32)")
+    parser.add_argument("--threads", metavar="N", help="threads for everyone (default: the cores allowed to us)")
+    parser.add_argument(
+        "--seconds",
+        metavar="S",
+        default=str(DEFAULT_SECONDS),
+        help=f"time allowed for each table; it stops early once the ratios are steady (default: {DEFAULT_SECONDS:g})",
+    )
+    parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run ``normexp bench`` and return its exit code: 0, or 2 for arguments that cannot be met."""
+    try:
+        plan = _plan(args)
+    except ValueError as error:
+        return _refuse(str(error))
+    from normexp.bench.run import run
+
+    try:
+        run(plan)
+    except MemoryError as error:
+        return _refuse(str(error))
+    return 0
+
+
+def _refuse(message: str) -> int:
+    print(f"normexp bench: {message}", file=sys.stderr)
+    return 2
+
+
+def _plan(args: argparse.Namespace) -> Plan:
+    plan = Plan(
+        ops=[_one_of("--op", op, OPERATIONS) for op in args.op or OPERATIONS[:1]],
+        shapes=[_shape(text) for text in args.shape or DEFAULT_SHAPES],
+        dtype=_one_of("--dtype", args.dtype, DTYPES),
+        threads=_cores() if args.threads is None else _positive_integer("--threads", args.threads),
+        seconds=_seconds(args.seconds),
+        json=None if args.json is None else _writable(args.json),
+    )
+    if find_spec("rich") is None:
+        raise ValueError("its tables need the package rich; pip install 'normexp[bench]'")
+    if plan.dtype == "bfloat16" and find_spec("ml_dtypes") is None:
+        raise ValueError("--dtype bfloat16 needs the package ml_dtypes; pip install ml_dtypes")
+    return plan
+
+
+def _one_of(option: str, text: str, choices: tuple[str, ...]) -> str:
+    if text not in choices:
+        raise ValueError(f"{option} must be one of {', '.join(choices)}, not {text!r}")
+    return text
+
+
+def _shape(text: str) -> tuple[int, int]:
+    try:
+        rows, columns = (int(part) for part in text.split(","))
+    except ValueError:
+        rows = columns = 0
+    if rows < 1 or columns < 1:
+        raise ValueError(f"--shape must be two positive integers with a comma, such as 4096,1000, not {text!r}")
+    return rows, columns
+
+
+def _positive_integer(option: str, text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise ValueError(f"{option} must be a positive integer, not {text!r}")
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ValueError(f"--seconds must be a positive number, not {text!r}")
+    return value
+
+
+def _writable(text: str) -> Path:
+    """Open the file now: nobody wants to learn after minutes of timing that it cannot be written."""
+    path = Path(text)
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise ValueError(f"--json {text} cannot be written: {error.strerror}") from None
+    return path
+
+
+def _cores() -> int:
+    """Count the cores that this process may run on, which a container or taskset can make fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

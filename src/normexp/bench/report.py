@@ -1,0 +1,137 @@
+"""What a timed cell comes to: one record for the table and the JSON file alike."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+from rich.table import Table
+
+import normexp
+from normexp.bench.cell import Output
+from normexp.bench.timing import STEADY, Ratio
+
+PACKAGES: Final = ("numpy", "torch", "onnxruntime", "scipy")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One contender's figures."""
+
+    name: str
+    output: Output
+    ns_per_element: float
+    gb_per_s: float
+    to_normexp: Ratio
+    """Time over normexp's with the same kind of output."""
+    to_limit: Ratio
+    """Time over the copy's, or over the max's for a function that only reads."""
+    max_ulp: float | None
+    note: str
+
+
+@dataclass(frozen=True)
+class CellReport:
+    """All figures of one cell, and what they rest on."""
+
+    op: str
+    shape: tuple[int, ...]
+    dtype: str
+    limit: str
+    rounds: int
+    rows: list[Row]
+    missing: dict[str, str]
+    """Peers that took no part, and why."""
+    measured_rows: int
+    """How many rows of the array the errors were taken from."""
+
+    @property
+    def steady(self) -> bool:
+        """Whether each ratio to normexp is known well enough."""
+        return all(row.to_normexp.steady for row in self.rows)
+
+
+def table(title: str, cell: CellReport) -> Table:
+    """Lay one cell out for the terminal."""
+    caption = [
+        f"{cell.rounds} rounds; ratios are medians of per-round ratios of times: above 1 is slower;"
+        " x normexp: with the same kind of output"
+    ]
+    if any(row.max_ulp is not None for row in cell.rows):
+        caption.append(
+            f"max ULP: largest error in units in the last place, over {cell.measured_rows} of the {cell.shape[0]} rows"
+        )
+    if not cell.steady:
+        caption.append(
+            f"~ not steady: known to no better than {STEADY:.0%}; close other programs, or allow more --seconds"
+        )
+    grid = Table(title=title, caption="\n".join(caption), title_justify="left", caption_justify="left")
+    grid.add_column("")
+    grid.add_column("output")
+    for heading in ("ns/element", "GB/s", "x normexp", f"x {cell.limit}", "max ULP"):
+        grid.add_column(heading, justify="right", no_wrap=True)
+    grid.add_column("note")
+    for row in cell.rows:
+        grid.add_row(
+            row.name,
+            row.output,
+            f"{row.ns_per_element:.3f}",
+            f"{row.gb_per_s:.1f}",
+            _ratio(row.to_normexp),
+            _ratio(row.to_limit),
+            "" if row.max_ulp is None else f"{row.max_ulp:.3g}",
+            row.note,
+            style="bold" if row.name == "normexp" else None,
+        )
+    return grid
+
+
+def _ratio(ratio: Ratio) -> str:
+    return f"{'' if ratio.steady else '~'}{ratio.median:.2f}"
+
+
+def document(cells: Iterable[CellReport], threads: int) -> dict[str, Any]:
+    """Gather everything a reader of the JSON file needs to judge the figures."""
+    return {
+        "normexp": normexp.__version__,
+        "machine": machine(),
+        "threads": threads,
+        "packages": packages(),
+        "cells": [{**asdict(cell), "steady": cell.steady} for cell in cells],
+    }
+
+
+def machine() -> dict[str, str]:
+    """Say what ran: the processor, the system, Python, and normexp's own configuration."""
+    return {
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "config": str(normexp.show_config()),
+    }
+
+
+def packages() -> dict[str, str]:
+    """Return the versions of the packages timed, of those that are installed."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,98 @@
+"""The run: each cell assembled, timed, measured, shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+import normexp
+from normexp.bench import Plan
+from normexp.bench.accuracy import Accuracy
+from normexp.bench.cell import Cell, Contender, MissingError
+from normexp.bench.limits import limits
+from normexp.bench.peers import assemble
+from normexp.bench.report import CellReport, Row, document, machine, packages, table
+from normexp.bench.timing import Ratio, Series, interleave
+
+# Where the output is not a terminal, rich would fold the tables to 80 columns.
+_PIPE_WIDTH: Final = 132
+
+
+def run(plan: Plan) -> None:
+    """Time all cells of a plan, print a table for each, and write the file if one is wanted."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_PIPE_WIDTH)
+    console.print(f"normexp {normexp.__version__}, threads: {plan.threads}, processor: {machine()['processor']}")
+    console.print(", ".join(f"{name} {version}" for name, version in packages().items()), highlight=False)
+    reports = []
+    before = normexp.get_num_threads()
+    normexp.set_num_threads(plan.threads)
+    try:
+        for op in plan.ops:
+            for shape in plan.shapes:
+                reports.append(_report(Cell.make(op, shape, plan.dtype, plan.threads), plan.seconds, console))
+    finally:
+        normexp.set_num_threads(before)
+    if plan.json is not None:
+        plan.json.write_text(json.dumps(document(reports, plan.threads), indent=2) + "\n")
+
+
+def _report(cell: Cell, seconds: float, console: Console) -> CellReport:
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    screen = Console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
+        task = progress.add_task(f"{cell.title}: limits", total=seconds)
+        contenders, missing = assemble(cell)
+        contenders = [*limits(cell, with_torch="PyTorch" not in missing), *contenders]
+        progress.update(task, description=f"{cell.title}: timing")
+        report = _measure(cell, contenders, missing, seconds, lambda used: progress.update(task, completed=used))
+    console.print()
+    console.print(table(cell.title, report))
+    for name, reason in report.missing.items():
+        console.print(f"{name}: {reason}", highlight=False, markup=False)
+    return report
+
+
+def _measure(
+    cell: Cell, contenders: list[Contender], missing: dict[str, str], seconds: float, progress: Callable[[float], None]
+) -> CellReport:
+    series = [Series(contender.call) for contender in contenders]
+    found = list(zip(contenders, series, strict=True))
+    ours = {contender.output: one for contender, one in found if contender.name == "normexp"}
+    ours[""] = ours["out="]
+    limit = "max" if cell.reads_only else "copy"
+    floor = next(one for contender, one in found if contender.name == f"a {limit}")
+    interleave(series, [(one, ours[contender.output]) for contender, one in found], seconds, progress)
+    try:
+        accuracy = Accuracy(cell)
+    except MissingError as error:
+        accuracy = None
+        missing = {**missing, "max ULP": str(error)}
+    rows = [
+        Row(
+            name=contender.name,
+            output=contender.output,
+            ns_per_element=one.median / cell.x.size * 1e9,
+            gb_per_s=contender.moved / one.median / 1e9,
+            to_normexp=Ratio.of(one.times, ours[contender.output].times),
+            to_limit=Ratio.of(one.times, floor.times),
+            max_ulp=None if accuracy is None or contender.result is None else accuracy.max_ulp(contender.result()),
+            note=contender.note,
+        )
+        for contender, one in found
+    ]
+    return CellReport(
+        op=cell.op,
+        shape=cell.x.shape,
+        dtype=cell.x.dtype.name,
+        limit=limit,
+        rounds=len(floor.times),
+        rows=rows,
+        missing=missing,
+        measured_rows=0 if accuracy is None else len(accuracy.rows),
+    )

@@ -1,0 +1,127 @@
+"""`normexp bench` end to end on tiny arrays: what it says, what it writes, what it refuses."""
+
+import argparse
+import json
+import re
+import sys
+
+import pytest
+
+pytest.importorskip("rich")
+
+from normexp import bench, get_num_threads
+
+
+def run(*arguments):
+    parser = argparse.ArgumentParser()
+    bench.add_arguments(parser)
+    return bench.main(parser.parse_args(arguments))
+
+
+@pytest.fixture(autouse=True)
+def _brief(monkeypatch):
+    """Nothing here depends on the times being right."""
+    monkeypatch.setattr("normexp.bench.timing.SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr("normexp.bench.timing._SAMPLE_SECONDS", 0.0)
+
+
+@pytest.mark.parametrize("op", ["softmax", "log_softmax", "logsumexp"])
+def test_json(op, tmp_path, capsys):
+    file = tmp_path / "figures.json"
+    threads = get_num_threads()
+    assert run("--op", op, "--shape", "3,5", "--shape", "2,1", "--seconds", "0.01", "--json", str(file)) == 0
+    assert get_num_threads() == threads
+
+    figures = json.loads(file.read_text())
+    assert figures.keys() == {"normexp", "machine", "threads", "packages", "cells"}
+    assert [cell["shape"] for cell in figures["cells"]] == [[3, 5], [2, 1]]
+    for cell in figures["cells"]:
+        assert (cell["op"], cell["dtype"]) == (op, "float32")
+        assert cell["limit"] == ("max" if op == "logsumexp" else "copy")
+        assert cell["rounds"] >= 6
+        assert isinstance(cell["steady"], bool)
+        who = [(row["name"], row["output"]) for row in cell["rows"]]
+        assert len(set(who)) == len(who)
+        assert {("a copy", "out="), ("a max", ""), ("normexp", "fresh"), ("normexp", "out=")} < set(who)
+        assert ("NumPy, by hand", "fresh") in who
+        for row in cell["rows"]:
+            assert row["ns_per_element"] > 0
+            assert row["gb_per_s"] > 0
+            for ratio in (row["to_normexp"], row["to_limit"]):
+                assert 0 < ratio["low"] <= ratio["median"] <= ratio["high"]
+            if row["name"] == "normexp":
+                assert row["to_normexp"]["median"] == 1.0
+            if "max ULP" not in cell["missing"]:
+                assert (row["max_ulp"] is None) == row["name"].startswith("a ")
+
+    printed = capsys.readouterr().out
+    assert f"{op}, 3 x 5 float32" in printed
+    assert "ns/element" in printed
+    assert f"x {figures['cells'][0]['limit']}" in printed
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_dtypes(dtype, tmp_path):
+    if dtype == "bfloat16":
+        pytest.importorskip("ml_dtypes")
+    file = tmp_path / "figures.json"
+    assert run("--dtype", dtype, "--shape", "4,6", "--seconds", "0.01", "--json", str(file)) == 0
+    (cell,) = json.loads(file.read_text())["cells"]
+    assert cell["dtype"] == dtype
+    moved = {row["name"]: row["gb_per_s"] * row["ns_per_element"] for row in cell["rows"]}  # bytes an element
+    width = {"float16": 2, "bfloat16": 2, "float64": 8}[dtype]
+    assert moved["normexp"] == pytest.approx(2 * width)
+    assert moved["a max"] == pytest.approx(width)
+
+
+def test_threads_are_asked_for(capsys):
+    assert run("--threads", "1", "--shape", "2,3", "--seconds", "0.01") == 0
+    assert "threads: 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("module", "name"), [("torch", "PyTorch"), ("scipy.special", "SciPy"), ("onnxruntime", None)])
+def test_missing_peers_are_said_to_be_missing(module, name, monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, module, None)
+    name = name or "ONNX Runtime"
+    file = tmp_path / "figures.json"
+    assert run("--shape", "2,3", "--seconds", "0.01", "--json", str(file)) == 0
+    (cell,) = json.loads(file.read_text())["cells"]
+    assert "not installed" in cell["missing"][name]
+    assert name not in {row["name"] for row in cell["rows"]}
+    assert re.search(rf"^{name}: not installed", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_missing_exact_arithmetic_is_said_to_be_missing(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "normexp.verify", None)
+    assert run("--shape", "2,3", "--seconds", "0.01") == 0
+    assert "max ULP: not measured" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--op", "relu"], "--op must be one of softmax, log_softmax, logsumexp, not 'relu'"),
+        (["--dtype", "int8"], "--dtype must be one of float16, bfloat16, float32, float64, not 'int8'"),
+        (["--shape", "10"], "--shape must be two positive integers"),
+        (["--shape", "3,0"], "--shape must be two positive integers"),
+        (["--shape", "a,b"], "not 'a,b'"),
+        (["--threads", "0"], "--threads must be a positive integer, not '0'"),
+        (["--threads", "two"], "--threads must be a positive integer, not 'two'"),
+        (["--seconds", "nan"], "--seconds must be a positive number, not 'nan'"),
+        (["--seconds", "-1"], "--seconds must be a positive number, not '-1'"),
+        (["--json", "no/such/directory/file.json"], "--json no/such/directory/file.json cannot be written"),
+        (["--shape", "1000000000,1000000000"], "Unable to allocate"),
+    ],
+)
+def test_bad_arguments_cost_one_line_and_exit_code_2(arguments, message, capsys):
+    assert run(*arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("normexp bench: ")
+    assert message in line
+
+
+@pytest.mark.parametrize(("package", "arguments"), [("rich", []), ("ml_dtypes", ["--dtype", "bfloat16"])])
+def test_a_package_it_needs_is_named(package, arguments, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, package, None)
+    assert run(*arguments) == 2
+    assert f"package {package}; pip install" in capsys.readouterr().err
