@@ -1,0 +1,158 @@
+// The functions on sixteen rows at once, one row a lane: for rows of a few classes, where lanes along the row would stand
+// empty, and for channel-first arrays, whose rows lie side by side. Every lane does what rows.hpp does for a row, in the
+// same order (class i is added to partial sum i mod 16), so a row has the same bits whichever of the two handles it.
+#pragma once
+
+#include "rows.hpp"
+
+namespace normexp::NORMEXP_LEVEL {
+
+// Up to this many classes sixteen rows are first copied side by side (float32: 8 KiB) and their exponentials kept
+// (16 KiB). Rows side by side in memory already may be longer: they are read where they lie.
+constexpr std::int64_t across_limit = 128;
+
+template <bool scaled, class T, class Width = typename Native<T>::Width>
+struct Across {
+    const Job& job;
+    const Scale scale;
+    const char* x = nullptr;  // class i of the sixteen rows lies at x + i * stride, side by side
+    std::int64_t stride = 0;
+    bool staged = false;
+    alignas(64) T buffer[across_limit * lane_count];
+    Num<Width, Lanes> kept[across_limit];
+
+    explicit Across(const Job& j) : job(j), scale(scale_of(j)) {
+        if (job.length > block_size)
+            maxima = static_cast<Lanes*>(
+                ::operator new(std::size_t(block_count(job)) * sizeof(Lanes), std::align_val_t(alignof(Lanes))));
+    }
+
+    const Axis& rows_axis() const { return job.outer[job.outer_axes - 1]; }
+
+    void move_to(const Offsets& at) {
+        staged = job.length <= across_limit;
+        if (!staged) {
+            x = job.x + at.x, stride = job.row[0].x;
+            return;
+        }
+        const char* from = job.x + at.x;
+        const std::int64_t apart = rows_axis().x;
+        visit(job, 0, job.length, [&](std::int64_t i, const Offsets& in_row) NORMEXP_INLINE_LAMBDA {
+            const char* element = from + in_row.x;
+            T* to = buffer + i * lane_count;
+            if (apart == sizeof(T))
+                std::memcpy(to, element, sizeof(T) * lane_count);
+            else
+                for (int lane = 0; lane < lane_count; ++lane) std::memcpy(to + lane, element + lane * apart, sizeof(T));
+        });
+        x = reinterpret_cast<const char*>(buffer), stride = sizeof(T) * lane_count;
+    }
+    const T* logits(std::int64_t i) const { return reinterpret_cast<const T*>(x + i * stride); }
+
+    Lanes signed_logits(std::int64_t i) const {
+        const Lanes v = load(logits(i));
+        return scaled ? v * broadcast<Lanes>(scale.sign) : v;
+    }
+
+    // Rows longer than one block: the max of each block, for the map. (All in one block: it is the row's.)
+    Lanes* maxima = nullptr;
+    ~Across() { ::operator delete(maxima, std::align_val_t(alignof(Lanes))); }
+    Across(const Across&) = delete;
+    Across& operator=(const Across&) = delete;
+
+    State<Width, Lanes> fold(std::int64_t first, std::int64_t last) {
+        using L = typename Compared<T>::Type;
+        L best = broadcast<L>(-infinity);
+        const float sign = scaled ? float(scale.sign) : 1.0f;
+        for (std::int64_t i = first; i < last; ++i) best = larger(best, load_compared(logits(i)) * sign);
+        const Lanes max = widen(best), zero = broadcast<Lanes>(0.0), one = broadcast<Lanes>(1.0);
+        const Lanes from = where_equal(max, broadcast<Lanes>(-infinity), zero, max);
+        Num<Width, Lanes> partial[lane_count];
+        for (auto& p : partial) p = number<Num<Width, Lanes>>(0.0);
+        Lanes unseen = one;  // 1 until the row's first maximum has gone by: that one is left out of the sum
+        for (std::int64_t i = first; i < last; ++i) {
+            const Lanes v = signed_logits(i);
+            auto e = exp<Width>(difference<Width, scaled>(v, from, scale));
+            if (staged) kept[i] = e;
+            const Lanes left_out = where_equal(v, max, unseen, zero);
+            unseen = unseen - left_out;
+            e = where_greater(left_out, zero, number<Num<Width, Lanes>>(0.0), e);
+            partial[i % lane_count] = accumulate(partial[i % lane_count], e);
+        }
+        auto rest = scale_by(tree_sum(partial), Width::unscale);
+        rest = where_greater(max, broadcast<Lanes>(largest_finite), number<Num<Width, Lanes>>(quiet_nan), rest);
+        return {max, rest};
+    }
+    State<Width, Lanes> reduce() {
+        State<Width, Lanes> state;
+        for (std::int64_t block = 0; block < block_count(job); ++block) {
+            const std::int64_t first = block * block_size, last = first + block_size;
+            const auto next = fold(first, last < job.length ? last : job.length);
+            if (maxima) maxima[block] = next.max;
+            state = block == 0 ? next : merge<Width, scaled>(state, next, scale);
+        }
+        return state;
+    }
+
+    template <class F>
+    void write(char* out, F f) {
+        const std::int64_t apart = rows_axis().out;
+        visit(job, 0, job.length, [&](std::int64_t i, const Offsets& in_row) NORMEXP_INLINE_LAMBDA {
+            char* to = out + in_row.out;
+            if (apart == sizeof(T)) {
+                store(reinterpret_cast<T*>(to), f(i));
+            } else {
+                T results[lane_count];
+                store(results, f(i));
+                for (int lane = 0; lane < lane_count; ++lane) std::memcpy(to + lane * apart, results + lane, sizeof(T));
+            }
+        });
+    }
+
+    // Handles rows [row, row + 16) and returns true, or returns false if one of them needs the care that only rows.hpp
+    // takes: an infinity, a NaN, a logsumexp that cancels.
+    bool handle(std::int64_t row) {
+        const Offsets at = row_offsets(job, row);
+        move_to(at);
+        const State<Width, Lanes> state = reduce();
+        double max[lane_count], rest[lane_count];
+        store_doubles(max, state.max);
+        store_doubles(rest, leading(state.rest));
+        for (int lane = 0; lane < lane_count; ++lane)
+            if (!(max[lane] > -infinity && max[lane] < infinity && rest[lane] < infinity)) return false;
+        char* out = job.out + at.out;
+        if (job.op == Op::softmax) {
+            if (staged) {
+                const auto factor = factor_of<Width, scaled>(state.max, state, scale);
+                write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept[i], factor); });
+                return true;
+            }
+            Lanes base = state.max;
+            auto factor = factor_of<Width, scaled>(base, state, scale);
+            write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
+                if (maxima && i % block_size == 0) {
+                    base = base_of<Width, scaled>(maxima[i / block_size], state.max, scale);
+                    factor = factor_of<Width, scaled>(base, state, scale);
+                }
+                return softmax_of(exp<Width>(difference<Width, scaled>(signed_logits(i), base, scale)), factor);
+            });
+        } else if (job.op == Op::log_softmax) {
+            const auto log_sum = log1p<Width>(state.rest);
+            write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
+                return log_softmax_of(difference<Width, scaled>(signed_logits(i), state.max, scale), log_sum);
+            });
+        } else {
+            double value[lane_count];
+            store_doubles(value, state_value(state));
+            for (int lane = 0; lane < lane_count; ++lane)
+                if (cancels(value[lane], max[lane], Width::two_words ? wide_margin_float64 : narrow_margin)) return false;
+            T results[lane_count];
+            store(results, load_doubles(value));
+            for (int lane = 0; lane < lane_count; ++lane)
+                std::memcpy(out + lane * rows_axis().out, results + lane, sizeof(T));
+        }
+        return true;
+    }
+};
+
+}  // namespace normexp::NORMEXP_LEVEL

@@ -1,0 +1,516 @@
+// Sixteen double lanes, whatever the machine's vector width: the only file with intrinsics in it.
+//
+// Results may not depend on the CPU level, so the lane count is fixed and every operation below is one IEEE operation
+// (or an exact one), the same at every level. A Lanes value is built of native-width vectors of the compiler, because
+// GCC splits wider ones badly (64-byte vectors at v3 go through memory).
+//
+// This header is compiled once per CPU level, each time inside a namespace of its own: were two levels to share the
+// name of an inline function, the linker would keep one of the two bodies, and baseline machines could meet AVX-512.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+#define NORMEXP_VECTOR_BYTES 64
+#elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+#define NORMEXP_VECTOR_BYTES 32
+#else
+#define NORMEXP_VECTOR_BYTES 16
+#endif
+
+namespace normexp::NORMEXP_LEVEL {
+
+// float16 and bfloat16 as they lie in memory; all arithmetic on them happens in double.
+struct Half {
+    std::uint16_t bits;
+};
+struct BFloat {
+    std::uint16_t bits;
+};
+
+constexpr int lane_count = 16;
+
+using VecD = double __attribute__((vector_size(NORMEXP_VECTOR_BYTES)));
+using VecI = std::int64_t __attribute__((vector_size(NORMEXP_VECTOR_BYTES)));
+using VecF = float __attribute__((vector_size(NORMEXP_VECTOR_BYTES)));
+using HalfVecF = float __attribute__((vector_size(NORMEXP_VECTOR_BYTES / 2)));  // as many floats as VecD has doubles
+using VecU32 = std::uint32_t __attribute__((vector_size(NORMEXP_VECTOR_BYTES)));
+using HalfVecU16 = std::uint16_t __attribute__((vector_size(NORMEXP_VECTOR_BYTES / 2)));
+
+constexpr int double_parts = lane_count * 8 / NORMEXP_VECTOR_BYTES;
+constexpr int float_parts = lane_count * 4 / NORMEXP_VECTOR_BYTES;
+constexpr int doubles_per_part = NORMEXP_VECTOR_BYTES / 8;
+constexpr int floats_per_part = NORMEXP_VECTOR_BYTES / 4;
+
+struct Lanes {
+    VecD part[double_parts];
+};
+struct FloatLanes {
+    VecF part[float_parts];
+};
+
+#define NORMEXP_INLINE [[gnu::always_inline]] static inline
+#define NORMEXP_INLINE_LAMBDA __attribute__((always_inline))
+#define NORMEXP_EACH_DOUBLE _Pragma("GCC unroll 8") for (int i = 0; i < double_parts; ++i)
+#define NORMEXP_EACH_FLOAT _Pragma("GCC unroll 4") for (int i = 0; i < float_parts; ++i)
+
+// ---- doubles -------------------------------------------------------------------------------------------------------
+
+template <class V>
+NORMEXP_INLINE V broadcast(double value);
+
+template <>
+[[gnu::always_inline]] inline double broadcast<double>(double value) {
+    return value;
+}
+template <>
+[[gnu::always_inline]] inline Lanes broadcast<Lanes>(double value) {
+    Lanes r;
+    NORMEXP_EACH_DOUBLE r.part[i] = VecD{} + value;
+    return r;
+}
+
+template <>
+[[gnu::always_inline]] inline FloatLanes broadcast<FloatLanes>(double value) {
+    FloatLanes r;
+    NORMEXP_EACH_FLOAT r.part[i] = VecF{} + float(value);
+    return r;
+}
+
+NORMEXP_INLINE Lanes operator+(Lanes a, Lanes b) {
+    NORMEXP_EACH_DOUBLE a.part[i] += b.part[i];
+    return a;
+}
+NORMEXP_INLINE Lanes operator-(Lanes a, Lanes b) {
+    NORMEXP_EACH_DOUBLE a.part[i] -= b.part[i];
+    return a;
+}
+NORMEXP_INLINE Lanes operator*(Lanes a, Lanes b) {
+    NORMEXP_EACH_DOUBLE a.part[i] *= b.part[i];
+    return a;
+}
+NORMEXP_INLINE Lanes operator/(Lanes a, Lanes b) {
+    NORMEXP_EACH_DOUBLE a.part[i] /= b.part[i];
+    return a;
+}
+NORMEXP_INLINE Lanes operator-(Lanes a) {
+    NORMEXP_EACH_DOUBLE a.part[i] = -a.part[i];
+    return a;
+}
+
+// a * b + c with one rounding. Baseline x86-64 has no such instruction: there std::fma gives the same bits, slowly.
+NORMEXP_INLINE double fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
+NORMEXP_INLINE Lanes fma(Lanes a, Lanes b, Lanes c) {
+    NORMEXP_EACH_DOUBLE {
+#if NORMEXP_VECTOR_BYTES == 64
+        a.part[i] = VecD(_mm512_fmadd_pd(__m512d(a.part[i]), __m512d(b.part[i]), __m512d(c.part[i])));
+#elif NORMEXP_VECTOR_BYTES == 32
+        a.part[i] = VecD(_mm256_fmadd_pd(__m256d(a.part[i]), __m256d(b.part[i]), __m256d(c.part[i])));
+#elif defined(__aarch64__)
+        a.part[i] = VecD(vfmaq_f64(float64x2_t(c.part[i]), float64x2_t(a.part[i]), float64x2_t(b.part[i])));
+#else
+        for (int k = 0; k < doubles_per_part; ++k) a.part[i][k] = __builtin_fma(a.part[i][k], b.part[i][k], c.part[i][k]);
+#endif
+    }
+    return a;
+}
+
+// "when a > b then x else y", lane by lane; a NaN in a or b takes y.
+NORMEXP_INLINE double where_greater(double a, double b, double x, double y) { return a > b ? x : y; }
+NORMEXP_INLINE Lanes where_greater(Lanes a, Lanes b, Lanes x, Lanes y) {
+    NORMEXP_EACH_DOUBLE x.part[i] = a.part[i] > b.part[i] ? x.part[i] : y.part[i];
+    return x;
+}
+NORMEXP_INLINE double where_equal(double a, double b, double x, double y) { return a == b ? x : y; }
+NORMEXP_INLINE Lanes where_equal(Lanes a, Lanes b, Lanes x, Lanes y) {
+    NORMEXP_EACH_DOUBLE x.part[i] = a.part[i] == b.part[i] ? x.part[i] : y.part[i];
+    return x;
+}
+
+// 2^(low twelve bits of t's significand - 1023): the end of the "add 1.5 * 2^52" rounding trick (see exp.hpp).
+NORMEXP_INLINE double exponent_from_low_bits(double t) {
+    std::uint64_t bits;
+    std::memcpy(&bits, &t, sizeof bits);
+    bits <<= 52;
+    std::memcpy(&t, &bits, sizeof bits);
+    return t;
+}
+NORMEXP_INLINE Lanes exponent_from_low_bits(Lanes t) {
+    NORMEXP_EACH_DOUBLE t.part[i] = VecD(VecI(t.part[i]) << 52);
+    return t;
+}
+
+// u = 2^k * z with z in [sqrt(1/2), sqrt(2)), for normal u >= 1: returns k as a double, sets z and 2^-k.
+template <class V>
+struct Split {
+    V k, z, inverse_power;
+};
+constexpr std::int64_t sqrt_half_bits = 0x3FE6A09E667F3BCD;  // sqrt(1/2) rounded to a double
+constexpr std::int64_t one_bits = 0x3FF0000000000000;
+constexpr std::int64_t two52_bits = 0x4330000000000000;  // 2^52: its low bits read as an integer
+NORMEXP_INLINE Split<double> split(double u) {
+    std::int64_t bits;
+    std::memcpy(&bits, &u, sizeof bits);
+    const std::int64_t k = (bits - sqrt_half_bits) >> 52;
+    const std::int64_t z_bits = bits - (k << 52), inverse_bits = one_bits - (k << 52);
+    Split<double> r{double(k), 0, 0};
+    std::memcpy(&r.z, &z_bits, sizeof z_bits);
+    std::memcpy(&r.inverse_power, &inverse_bits, sizeof inverse_bits);
+    return r;
+}
+NORMEXP_INLINE Split<Lanes> split(Lanes u) {
+    Split<Lanes> r;
+    NORMEXP_EACH_DOUBLE {
+        const VecI bits = VecI(u.part[i]);
+        // u >= 1 > sqrt(1/2), so the difference is not negative and a logical shift serves.
+        using VecU = std::uint64_t __attribute__((vector_size(NORMEXP_VECTOR_BYTES)));
+        const VecI k = VecI(VecU(bits - sqrt_half_bits) >> 52);
+        r.z.part[i] = VecD(bits - (k << 52));
+        r.inverse_power.part[i] = VecD(one_bits - (k << 52));
+        r.k.part[i] = VecD(k | two52_bits) - 0x1p52;
+    }
+    return r;
+}
+
+NORMEXP_INLINE Lanes load_doubles(const double* p) {
+    Lanes r;
+    std::memcpy(&r, p, sizeof r);
+    return r;
+}
+NORMEXP_INLINE void store_doubles(double* p, Lanes v) { std::memcpy(p, &v, sizeof v); }
+
+NORMEXP_INLINE Lanes set_lane(Lanes v, int lane, double value) {
+    double buffer[lane_count];
+    store_doubles(buffer, v);
+    buffer[lane] = value;
+    return load_doubles(buffer);
+}
+// The lanes from `count` on become `value`.
+NORMEXP_INLINE Lanes set_from(Lanes v, int count, double value) {
+    alignas(64) static constexpr double index[lane_count] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return where_greater(broadcast<Lanes>(count), load_doubles(index), v, broadcast<Lanes>(value));
+}
+
+// ---- floats and their conversions ----------------------------------------------------------------------------------
+
+NORMEXP_INLINE FloatLanes load_floats(const float* p) {
+    FloatLanes r;
+    std::memcpy(&r, p, sizeof r);
+    return r;
+}
+// Exact.
+NORMEXP_INLINE FloatLanes load_floats(const Half* p) {
+    FloatLanes r;
+#if NORMEXP_VECTOR_BYTES == 64
+    r.part[0] = VecF(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+#elif NORMEXP_VECTOR_BYTES == 32
+    NORMEXP_EACH_FLOAT r.part[i] = VecF(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8 * i))));
+#else
+    // Shift the 15 low bits to float's place and multiply by 2^(127-15): right for normal and subnormal numbers alike.
+    for (int lane = 0; lane < lane_count; ++lane) {
+        const std::uint32_t magnitude = p[lane].bits & 0x7FFFu, sign = (p[lane].bits & 0x8000u) << 16;
+        std::uint32_t bits = magnitude << 13;
+        float value;
+        std::memcpy(&value, &bits, sizeof value);
+        value *= 0x1p112f;
+        std::memcpy(&bits, &value, sizeof value);
+        if (magnitude >= 0x7C00u) bits |= 0x7F800000u;  // infinity and NaN keep the largest exponent
+        bits |= sign;
+        std::memcpy(&value, &bits, sizeof value);
+        r.part[lane / floats_per_part][lane % floats_per_part] = value;
+    }
+#endif
+    return r;
+}
+NORMEXP_INLINE FloatLanes load_floats(const BFloat* p) {
+    FloatLanes r;
+    NORMEXP_EACH_FLOAT {
+        HalfVecU16 half;
+        std::memcpy(&half, p + i * floats_per_part, sizeof half);
+        r.part[i] = VecF(__builtin_convertvector(half, VecU32) << 16);
+    }
+    return r;
+}
+
+// (GCC 12 splits a 64-byte __builtin_convertvector in two: the intrinsics keep it whole.)
+NORMEXP_INLINE VecD widen(HalfVecF half) {
+#if NORMEXP_VECTOR_BYTES == 64
+    return VecD(_mm512_cvtps_pd(__m256(half)));
+#else
+    return __builtin_convertvector(half, VecD);
+#endif
+}
+NORMEXP_INLINE HalfVecF narrow(VecD v) {  // rounds to nearest even
+#if NORMEXP_VECTOR_BYTES == 64
+    return HalfVecF(_mm512_cvtpd_ps(__m512d(v)));
+#else
+    return __builtin_convertvector(v, HalfVecF);
+#endif
+}
+// Halves of a float vector, kept in registers: through memory, the two narrow stores would stall the wide load.
+NORMEXP_INLINE HalfVecF half_of(VecF v, int which) {
+#if NORMEXP_VECTOR_BYTES == 64
+    return HalfVecF(which ? _mm512_extractf32x8_ps(__m512(v), 1) : _mm512_castps512_ps256(__m512(v)));
+#elif NORMEXP_VECTOR_BYTES == 32
+    return HalfVecF(which ? _mm256_extractf128_ps(__m256(v), 1) : _mm256_castps256_ps128(__m256(v)));
+#else
+    return which ? HalfVecF{v[2], v[3]} : HalfVecF{v[0], v[1]};
+#endif
+}
+NORMEXP_INLINE VecF join_halves(HalfVecF low, HalfVecF high) {
+#if NORMEXP_VECTOR_BYTES == 64
+    return VecF(_mm512_insertf32x8(_mm512_castps256_ps512(__m256(low)), __m256(high), 1));
+#elif NORMEXP_VECTOR_BYTES == 32
+    return VecF(_mm256_insertf128_ps(_mm256_castps128_ps256(__m128(low)), __m128(high), 1));
+#else
+    return VecF{low[0], low[1], high[0], high[1]};
+#endif
+}
+NORMEXP_INLINE Lanes widen(FloatLanes v) {
+    Lanes r;
+    NORMEXP_EACH_DOUBLE r.part[i] = widen(half_of(v.part[i / 2], i % 2));
+    return r;
+}
+NORMEXP_INLINE FloatLanes narrow(Lanes v) {
+    FloatLanes r;
+    NORMEXP_EACH_FLOAT r.part[i] = join_halves(narrow(v.part[2 * i]), narrow(v.part[2 * i + 1]));
+    return r;
+}
+
+NORMEXP_INLINE void store_floats(float* p, FloatLanes v) { std::memcpy(p, &v, sizeof v); }
+NORMEXP_INLINE void store_floats(Half* p, FloatLanes v) {
+#if NORMEXP_VECTOR_BYTES == 64
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(__m512(v.part[0]), _MM_FROUND_TO_NEAREST_INT));
+#elif NORMEXP_VECTOR_BYTES == 32
+    NORMEXP_EACH_FLOAT _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8 * i),
+                                        _mm256_cvtps_ph(__m256(v.part[i]), _MM_FROUND_TO_NEAREST_INT));
+#else
+    for (int lane = 0; lane < lane_count; ++lane) {
+        const float value = v.part[lane / floats_per_part][lane % floats_per_part];
+        std::uint32_t bits;
+        std::memcpy(&bits, &value, sizeof bits);
+        const std::uint32_t sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7FFFFFFFu;
+        std::uint32_t half;
+        if (magnitude > 0x7F800000u) {
+            half = 0x7E00u | ((magnitude >> 13) & 0x03FFu);  // quiet NaN
+        } else if (magnitude >= 0x477FF000u) {
+            half = 0x7C00u;  // 65520 and above round to infinity
+        } else if (magnitude < 0x38800000u) {
+            // Below 2^-14: adding 0.5 lines the float's last place up with float16's smallest subnormal, 2^-24.
+            float shifted;
+            std::memcpy(&shifted, &magnitude, sizeof shifted);
+            shifted += 0.5f;
+            std::memcpy(&half, &shifted, sizeof half);
+            half -= 0x3F000000u;
+        } else {
+            half = (magnitude + 0x0FFFu + ((magnitude >> 13) & 1u) - 0x38000000u) >> 13;  // to nearest even
+        }
+        p[lane].bits = std::uint16_t(sign | half);
+    }
+#endif
+}
+NORMEXP_INLINE void store_floats(BFloat* p, FloatLanes v) {
+    NORMEXP_EACH_FLOAT {
+        const VecU32 bits = VecU32(v.part[i]);
+        const VecU32 nearest_even = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
+        const VecU32 quiet_nan = (bits >> 16) | 0x40u;
+        const VecU32 chosen = v.part[i] == v.part[i] ? nearest_even : quiet_nan;
+        const HalfVecU16 half = __builtin_convertvector(chosen, HalfVecU16);
+        std::memcpy(p + i * floats_per_part, &half, sizeof half);
+    }
+}
+
+// Copies past the caches, for results that will not be read soon: no line is fetched only to be overwritten.
+NORMEXP_INLINE void stream_copy(void* to, const void* from, std::size_t bytes) {
+#if defined(__SSE2__)
+    char* out = static_cast<char*>(to);
+    const char* in = static_cast<const char*>(from);
+    const std::size_t head = (NORMEXP_VECTOR_BYTES - reinterpret_cast<std::uintptr_t>(out)) % NORMEXP_VECTOR_BYTES;
+    if (head >= bytes) {
+        std::memcpy(out, in, bytes);
+        return;
+    }
+    std::memcpy(out, in, head);
+    std::size_t at = head;
+    for (; at + NORMEXP_VECTOR_BYTES <= bytes; at += NORMEXP_VECTOR_BYTES) {
+        VecF v;
+        std::memcpy(&v, in + at, sizeof v);
+#if NORMEXP_VECTOR_BYTES == 64
+        _mm512_stream_ps(reinterpret_cast<float*>(out + at), __m512(v));
+#elif NORMEXP_VECTOR_BYTES == 32
+        _mm256_stream_ps(reinterpret_cast<float*>(out + at), __m256(v));
+#else
+        _mm_stream_ps(reinterpret_cast<float*>(out + at), __m128(v));
+#endif
+    }
+    std::memcpy(out + at, in + at, bytes - at);
+#else
+    std::memcpy(to, from, bytes);
+#endif
+}
+// Streamed stores are weakly ordered: a thread says when it is done.
+NORMEXP_INLINE void stream_fence() {
+#if defined(__SSE2__)
+    _mm_sfence();
+#endif
+}
+
+// ---- any element type ----------------------------------------------------------------------------------------------
+
+// The largest of a row is found on the narrowest lanes that hold the element type exactly.
+template <class T>
+struct Compared {
+    using Type = FloatLanes;
+};
+template <>
+struct Compared<double> {
+    using Type = Lanes;
+};
+
+NORMEXP_INLINE Lanes widen(Lanes v) { return v; }
+
+template <class T>
+NORMEXP_INLINE typename Compared<T>::Type load_compared(const T* p) {
+    return load_floats(p);
+}
+template <>
+[[gnu::always_inline]] inline Lanes load_compared<double>(const double* p) {
+    return load_doubles(p);
+}
+template <class T>
+NORMEXP_INLINE Lanes load(const T* p) {
+    return widen(load_compared(p));
+}
+template <>
+[[gnu::always_inline]] inline Lanes load<float>(const float* p) {
+    Lanes r;
+    NORMEXP_EACH_DOUBLE {
+        HalfVecF half;
+        std::memcpy(&half, p + i * doubles_per_part, sizeof half);
+        r.part[i] = widen(half);
+    }
+    return r;
+}
+template <class T>
+NORMEXP_INLINE void store(T* p, Lanes v) {
+    store_floats(p, narrow(v));
+}
+template <>
+[[gnu::always_inline]] inline void store<float>(float* p, Lanes v) {
+    NORMEXP_EACH_DOUBLE {
+        const HalfVecF half = narrow(v.part[i]);
+        std::memcpy(p + i * doubles_per_part, &half, sizeof half);
+    }
+}
+template <>
+[[gnu::always_inline]] inline void store<double>(double* p, Lanes v) {
+    store_doubles(p, v);
+}
+
+// The first `count` (1 to 15) of sixteen elements; the other lanes repeat `filler`. Never reads or writes further.
+template <class T>
+NORMEXP_INLINE typename Compared<T>::Type load_compared_first(const T* p, int count, T filler) {
+    T padded[lane_count];
+    for (T& element : padded) element = filler;
+    std::memcpy(padded, p, std::size_t(count) * sizeof(T));
+    return load_compared(padded);
+}
+template <class T>
+NORMEXP_INLINE void store_first(T* p, int count, Lanes v) {
+    T buffer[lane_count];
+    store(buffer, v);
+    std::memcpy(p, buffer, std::size_t(count) * sizeof(T));
+}
+#if NORMEXP_VECTOR_BYTES == 64  // masked loads and stores touch only the elements asked for
+template <>
+[[gnu::always_inline]] inline FloatLanes load_compared_first<float>(const float* p, int count, float filler) {
+    return {VecF(_mm512_mask_loadu_ps(_mm512_set1_ps(filler), __mmask16((1u << count) - 1), p))};
+}
+template <>
+[[gnu::always_inline]] inline Lanes load_compared_first<double>(const double* p, int count, double filler) {
+    const unsigned mask = (1u << count) - 1;
+    const __m512d fill = _mm512_set1_pd(filler);
+    return {VecD(_mm512_mask_loadu_pd(fill, __mmask8(mask), p)), VecD(_mm512_mask_loadu_pd(fill, __mmask8(mask >> 8), p + 8))};
+}
+template <>
+[[gnu::always_inline]] inline void store_first<float>(float* p, int count, Lanes v) {
+    _mm512_mask_storeu_ps(p, __mmask16((1u << count) - 1), __m512(narrow(v).part[0]));
+}
+template <>
+[[gnu::always_inline]] inline void store_first<double>(double* p, int count, Lanes v) {
+    const unsigned mask = (1u << count) - 1;
+    _mm512_mask_storeu_pd(p, __mmask8(mask), __m512d(v.part[0]));
+    _mm512_mask_storeu_pd(p + 8, __mmask8(mask >> 8), __m512d(v.part[1]));
+}
+#endif
+template <class T>
+NORMEXP_INLINE Lanes load_first(const T* p, int count, T filler) {
+    return widen(load_compared_first(p, count, filler));
+}
+
+// A NaN in b is dropped, a NaN in a may be: whoever needs NaN to be seen learns of it from the sum.
+NORMEXP_INLINE Lanes larger(Lanes a, Lanes b) {
+    NORMEXP_EACH_DOUBLE a.part[i] = b.part[i] > a.part[i] ? b.part[i] : a.part[i];
+    return a;
+}
+NORMEXP_INLINE FloatLanes larger(FloatLanes a, FloatLanes b) {
+    NORMEXP_EACH_FLOAT a.part[i] = b.part[i] > a.part[i] ? b.part[i] : a.part[i];
+    return a;
+}
+NORMEXP_INLINE FloatLanes operator*(FloatLanes a, float b) {
+    NORMEXP_EACH_FLOAT a.part[i] *= b;
+    return a;
+}
+NORMEXP_INLINE Lanes operator*(Lanes a, double b) {
+    NORMEXP_EACH_DOUBLE a.part[i] *= b;
+    return a;
+}
+template <class Number>
+NORMEXP_INLINE double largest_of(Number* buffer) {
+    for (int width = lane_count / 2; width > 0; width /= 2)
+        for (int i = 0; i < width; ++i) buffer[i] = buffer[i + width] > buffer[i] ? buffer[i + width] : buffer[i];
+    return buffer[0];
+}
+NORMEXP_INLINE double largest(FloatLanes v) {
+    float buffer[lane_count];
+    store_floats(buffer, v);
+    return largest_of(buffer);
+}
+NORMEXP_INLINE double largest(Lanes v) {
+    double buffer[lane_count];
+    store_doubles(buffer, v);
+    return largest_of(buffer);
+}
+
+// Bit i is set when lane i equals `value`.
+NORMEXP_INLINE unsigned equal_lanes(FloatLanes v, double value) {
+    unsigned bits = 0;
+#if NORMEXP_VECTOR_BYTES == 64
+    bits = _mm512_cmp_ps_mask(__m512(v.part[0]), _mm512_set1_ps(float(value)), _CMP_EQ_OQ);
+#elif NORMEXP_VECTOR_BYTES == 32
+    NORMEXP_EACH_FLOAT bits |=
+        unsigned(_mm256_movemask_ps(_mm256_cmp_ps(__m256(v.part[i]), _mm256_set1_ps(float(value)), _CMP_EQ_OQ))) << (8 * i);
+#elif defined(__SSE2__)
+    NORMEXP_EACH_FLOAT bits |= unsigned(_mm_movemask_ps(_mm_cmpeq_ps(__m128(v.part[i]), _mm_set1_ps(float(value))))) << (4 * i);
+#else
+    for (int lane = 0; lane < lane_count; ++lane)
+        bits |= unsigned(double(v.part[lane / floats_per_part][lane % floats_per_part]) == value) << lane;
+#endif
+    return bits;
+}
+NORMEXP_INLINE unsigned equal_lanes(Lanes v, double value) {
+    unsigned bits = 0;
+    double buffer[lane_count];
+    store_doubles(buffer, v);
+    for (int lane = 0; lane < lane_count; ++lane) bits |= unsigned(buffer[lane] == value) << lane;
+    return bits;
+}
+
+}  // namespace normexp::NORMEXP_LEVEL

@@ -1,0 +1,68 @@
+// From the axes of a call to the fewest loops that visit the same elements, and the choice of kernel. Nothing here may
+// change a result, only the way to it.
+#include <algorithm>
+#include <cstdlib>
+
+#include "job.hpp"
+
+namespace normexp {
+
+static bool continues(const Axis& outer, const Axis& inner) {
+    return outer.x == inner.x * inner.size && outer.out == inner.out * inner.size && outer.mask == inner.mask * inner.size;
+}
+
+// Drops axes of length 1 and joins neighbours that one stride covers, keeping the logical order.
+static int join(Axis* axes, int count) {
+    int kept = 0;
+    for (int i = 0; i < count; ++i) {
+        if (axes[i].size == 1) continue;
+        if (kept && continues(axes[kept - 1], axes[i]))
+            axes[kept - 1] = {axes[kept - 1].size * axes[i].size, axes[i].x, axes[i].out, axes[i].mask};
+        else
+            axes[kept++] = axes[i];
+    }
+    if (!kept) axes[kept++] = {1, 0, 0, 0};
+    return kept;
+}
+
+static std::int64_t product(const Axis* axes, int count) {
+    std::int64_t n = 1;
+    for (int i = 0; i < count; ++i) n *= axes[i].size;
+    return n;
+}
+
+void plan(Job& job) {
+    job.length = product(job.row, job.row_axes), job.rows = product(job.outer, job.outer_axes);
+    if (job.length == 0 || job.rows == 0) return;
+    job.row_axes = join(job.row, job.row_axes);
+
+    // Rows may be taken in any order: smallest stride last, and upwards.
+    for (int i = 0; i < job.outer_axes; ++i) {
+        Axis& a = job.outer[i];
+        if (a.x >= 0) continue;
+        job.x += (a.size - 1) * a.x, job.out += (a.size - 1) * a.out;
+        if (job.mask) job.mask += (a.size - 1) * a.mask;
+        a = {a.size, -a.x, -a.out, -a.mask};
+    }
+    std::stable_sort(job.outer, job.outer + job.outer_axes, [](const Axis& a, const Axis& b) { return a.x > b.x; });
+    job.outer_axes = join(job.outer, job.outer_axes);
+
+    const std::int64_t item = job.dtype == DType::float64 ? 8 : job.dtype == DType::float32 ? 4 : 2;
+    const bool maps = job.op == Op::softmax || job.op == Op::log_softmax;
+    const Axis &inner = job.row[job.row_axes - 1], &side = job.outer[job.outer_axes - 1];
+    job.x_contiguous = job.row_axes == 1 && (inner.x == item || job.length == 1);
+    job.out_contiguous = maps && job.row_axes == 1 && (inner.out == item || job.length == 1);
+
+    // Sixteen rows at a time where lanes along the row would be mostly empty (measured: docs/performance.md), or where
+    // the rows lie side by side, so that a row alone would touch a cache line for each element.
+    constexpr std::int64_t few_classes = 32, staged_classes = 128;
+    const bool side_by_side = side.x == item;
+    job.across = job.op != Op::state && !job.mask && side.size >= 16 &&
+                 (job.length <= few_classes || (side_by_side && (job.row_axes == 1 || job.length <= staged_classes)));
+
+    // Results larger than the last-level cache share of a core are written past the caches.
+    constexpr std::int64_t stream_from_bytes = 8 << 20;
+    job.stream = maps && !job.across && job.out_contiguous && job.length >= 256 && job.rows * job.length * item >= stream_from_bytes;
+}
+
+}  // namespace normexp

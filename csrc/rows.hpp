@@ -1,0 +1,357 @@
+// The functions on one row: reduce it to its state, then map. Lanes run along the row; a row that is strided or masked
+// is copied block by block into a buffer in the first-level cache and handled there.
+#pragma once
+
+#include <new>
+
+#include "job.hpp"
+#include "lse.hpp"
+
+namespace normexp::NORMEXP_LEVEL {
+
+template <class T>
+struct Native {
+    using Width = Narrow;
+};
+template <>
+struct Native<double> {
+    using Width = Wide;
+};
+
+NORMEXP_INLINE Scale scale_of(const Job& job) {
+    // 1 / temperature in two words. The kernels take the unscaled path when there is nothing to scale.
+    const Two<double> inverse = reciprocal(Two<double>{job.temperature, 0.0});
+    return {job.sign, inverse.hi, inverse.lo};
+}
+
+// What a reduction leaves for the map: the max of each block and, when the row is short enough for them to stay in the
+// second-level cache, the exponentials. One to a thread, grown when needed. (Not a std::vector: its functions would be
+// compiled for this CPU level and then, by their name, serve all.)
+template <class Width>
+struct Kept {
+    static constexpr std::int64_t most_bytes = 256 << 10;
+    static constexpr std::int64_t most_blocks = most_bytes / std::int64_t(block_size / lane_count * sizeof(Num<Width, Lanes>));
+
+    Num<Width, Lanes>* exponentials = nullptr;
+    double* maxima = nullptr;
+    std::int64_t room = 0;
+
+    Kept() = default;
+    Kept(const Kept&) = delete;
+    Kept& operator=(const Kept&) = delete;
+    ~Kept() { release(); }
+
+    void reserve(std::int64_t blocks) {
+        if (blocks <= room) return;
+        release();
+        const std::int64_t kept_blocks = blocks < most_blocks ? blocks : most_blocks;
+        exponentials = static_cast<Num<Width, Lanes>*>(::operator new(
+            std::size_t(kept_blocks * (block_size / lane_count)) * sizeof(Num<Width, Lanes>), std::align_val_t(alignof(Lanes))));
+        maxima = static_cast<double*>(::operator new(std::size_t(blocks) * sizeof(double)));
+        room = blocks;
+    }
+
+   private:
+    void release() {
+        ::operator delete(exponentials, std::align_val_t(alignof(Lanes)));
+        ::operator delete(maxima);
+        exponentials = nullptr, maxima = nullptr, room = 0;
+    }
+};
+
+NORMEXP_INLINE std::int64_t block_count(const Job& job) { return (job.length + block_size - 1) / block_size; }
+
+// Byte offsets of row `index` in x, out and mask.
+struct Offsets {
+    std::int64_t x, out, mask;
+};
+NORMEXP_INLINE Offsets row_offsets(const Job& job, std::int64_t index) {
+    Offsets at{0, 0, 0};
+    for (int axis = job.outer_axes - 1; axis >= 0; --axis) {
+        const Axis& a = job.outer[axis];
+        const std::int64_t k = axis == 0 ? index : index % a.size;
+        if (axis != 0) index /= a.size;
+        at.x += k * a.x, at.out += k * a.out, at.mask += k * a.mask;
+    }
+    return at;
+}
+
+// Visits elements [first, first + count) of a row in logical order: f(position in the block, offsets of the element).
+template <class F>
+NORMEXP_INLINE void visit(const Job& job, std::int64_t first, std::int64_t count, F f) {
+    const int inner = job.row_axes - 1;
+    std::int64_t index[max_axes] = {}, rest = first;
+    for (int axis = inner; axis >= 0; --axis) {
+        index[axis] = axis == 0 ? rest : rest % job.row[axis].size;
+        rest /= job.row[axis].size;
+    }
+    for (std::int64_t done = 0; done < count;) {
+        Offsets at{0, 0, 0};
+        for (int axis = 0; axis <= inner; ++axis) {
+            const Axis& a = job.row[axis];
+            at.x += index[axis] * a.x, at.out += index[axis] * a.out, at.mask += index[axis] * a.mask;
+        }
+        const Axis& a = job.row[inner];
+        for (; index[inner] < a.size && done < count; ++index[inner], ++done) {
+            f(done, at);
+            at.x += a.x, at.out += a.out, at.mask += a.mask;
+        }
+        for (int axis = inner; axis > 0 && index[axis] == job.row[axis].size; --axis) index[axis] = 0, ++index[axis - 1];
+    }
+}
+
+template <class T>
+NORMEXP_INLINE T element(double value);
+template <>
+inline float element<float>(double value) {
+    return float(value);
+}
+template <>
+inline double element<double>(double value) {
+    return value;
+}
+template <>
+inline Half element<Half>(double value) {  // for 0, infinities and NaN only
+    return {std::uint16_t(value != value ? 0x7E00 : value > 0 ? 0x7C00 : value < 0 ? 0xFC00 : 0)};
+}
+template <>
+inline BFloat element<BFloat>(double value) {
+    return {std::uint16_t(value != value ? 0x7FC0 : value > 0 ? 0x7F80 : value < 0 ? 0xFF80 : 0)};
+}
+
+// One row of the arrays, read and written a block at a time.
+template <class T>
+struct Row {
+    const Job& job;
+    const char *x, *mask;
+    char* out;
+    bool any = false;  // an element of the blocks read so far is not masked
+    alignas(64) T in_buffer[block_size];
+    alignas(64) T out_buffer[block_size];
+
+    explicit Row(const Job& j) : job(j) {}
+
+    void move_to(std::int64_t row) {
+        const Offsets at = row_offsets(job, row);
+        x = job.x + at.x, out = job.out + at.out, mask = job.mask ? job.mask + at.mask : nullptr;
+        any = false;
+    }
+    std::int64_t count(std::int64_t block) const {
+        const std::int64_t left = job.length - block * block_size;
+        return left < block_size ? left : block_size;
+    }
+    const T* read(std::int64_t block) {
+        const std::int64_t first = block * block_size;
+        if (job.x_contiguous && !mask) {
+            any = true;
+            return reinterpret_cast<const T*>(x) + first;
+        }
+        if (!mask) {
+            any = true;
+            visit(job, first, count(block), [&](std::int64_t i, const Offsets& at) NORMEXP_INLINE_LAMBDA { std::memcpy(&in_buffer[i], x + at.x, sizeof(T)); });
+        } else {
+            const T ignored = element<T>(job.sign > 0 ? -infinity : infinity);
+            visit(job, first, count(block), [&](std::int64_t i, const Offsets& at) NORMEXP_INLINE_LAMBDA {
+                if (mask[at.mask]) {
+                    std::memcpy(&in_buffer[i], x + at.x, sizeof(T));
+                    any = true;
+                } else {
+                    in_buffer[i] = ignored;
+                }
+            });
+        }
+        return in_buffer;
+    }
+    // Where to put the block's results; write() then takes them on to their place.
+    T* target(std::int64_t block) {
+        return direct() ? reinterpret_cast<T*>(out) + block * block_size : out_buffer;
+    }
+    void write(std::int64_t block) {
+        const std::int64_t first = block * block_size;
+        if (direct()) return;
+        if (job.out_contiguous && !mask) {
+            stream_copy(reinterpret_cast<T*>(out) + first, out_buffer, std::size_t(count(block)) * sizeof(T));
+            return;
+        }
+        const T masked = element<T>(job.op == Op::softmax ? 0.0 : -infinity);
+        visit(job, first, count(block), [&](std::int64_t i, const Offsets& at) NORMEXP_INLINE_LAMBDA {
+            std::memcpy(out + at.out, mask && !mask[at.mask] ? &masked : &out_buffer[i], sizeof(T));
+        });
+    }
+    void fill(std::int64_t block, double value) {
+        T* to = target(block);
+        const T v = element<T>(value);
+        for (std::int64_t i = 0; i < count(block); ++i) to[i] = v;
+        write(block);
+    }
+
+   private:
+    bool direct() const { return job.out_contiguous && !mask && !job.stream; }
+};
+
+// Reduces the whole row in the given width. With `kept`, fills its maxima and, if asked to, its exponentials.
+template <class Width, bool scaled, bool keep, class T>
+static State<Width, double> reduce_row(Row<T>& row, const Scale& scale, Kept<Width>* kept) {
+    const std::int64_t blocks = block_count(row.job);
+    State<Width, double> state;
+    for (std::int64_t block = 0; block < blocks; ++block) {
+        auto* exponentials = keep ? kept->exponentials + block * (block_size / lane_count) : nullptr;
+        const auto next = fold_block<Width, scaled, keep>(row.read(block), row.count(block), scale, exponentials);
+        if (kept) kept->maxima[block] = next.max;
+        state = block == 0 ? next : merge<Width, scaled>(state, next, scale);
+    }
+    return state;
+}
+template <class Width, class T>
+static State<Width, double> reduce_row(Row<T>& row) {
+    return reduce_row<Width, false, false>(row, Scale{}, static_cast<Kept<Width>*>(nullptr));
+}
+
+template <class T>
+static bool has_nan(Row<T>& row) {
+    for (std::int64_t block = 0; block * block_size < row.job.length; ++block) {
+        const T* x = row.read(block);
+        for (std::int64_t i = 0; i < row.count(block); ++i) {
+            T padded[lane_count];
+            for (T& p : padded) p = x[i];
+            double value[lane_count];
+            store_doubles(value, load(padded));
+            if (value[0] != value[0]) return true;
+        }
+    }
+    return false;
+}
+
+// ---- the maps --------------------------------------------------------------------------------------------------------
+
+// excess * exp(d) / (1 + rest), rounded once: `factor` is 1 / (excess * (1 + rest)).
+NORMEXP_INLINE Lanes softmax_of(Lanes e, Lanes factor) { return e * factor; }
+NORMEXP_INLINE Lanes softmax_of(Two<Lanes> e, Two<Lanes> factor) {
+    return fma(e.hi, factor.hi, fma(e.hi, factor.lo, e.lo * factor.hi));
+}
+// d - log(1 + rest): neither term is positive, so nothing cancels.
+NORMEXP_INLINE Lanes log_softmax_of(Lanes d, Lanes log_sum) { return d - log_sum; }
+NORMEXP_INLINE Lanes log_softmax_of(Two<Lanes> d, Two<Lanes> log_sum) {
+    const Two<Lanes> sum = two_sum(d.hi, -log_sum.hi);
+    const Lanes low = (d.lo - log_sum.lo) + sum.lo;
+    // Beyond float64's range the exact parts are inf - inf: NaN, which is not equal to itself.
+    return sum.hi + where_equal(low, low, low, broadcast<Lanes>(0.0));
+}
+
+template <class N>
+NORMEXP_INLINE auto spread(N value) {
+    if constexpr (__is_same(N, double))
+        return broadcast<Lanes>(value);
+    else
+        return Two<Lanes>{broadcast<Lanes>(value.hi), broadcast<Lanes>(value.lo)};
+}
+
+// Writes f(logits) for a block.
+template <class T, class F>
+NORMEXP_INLINE void map_block(const T* x, T* out, std::int64_t count, F f) {
+    std::int64_t at = 0;
+    for (; at + lane_count <= count; at += lane_count) store(out + at, f(load(x + at)));
+    if (at < count) store_first(out + at, int(count - at), f(load_first(x + at, int(count - at), x[0])));
+}
+// Writes f(index of the sixteen) for a block.
+template <class T, class F>
+NORMEXP_INLINE void map_kept(T* out, std::int64_t count, F f) {
+    std::int64_t at = 0;
+    for (; at + lane_count <= count; at += lane_count) store(out + at, f(at / lane_count));
+    if (at < count) store_first(out + at, int(count - at), f(at / lane_count));
+}
+
+// Maps the row's blocks [first, last). maxima: those of all blocks; kept: the exponentials of fold_block, or null.
+template <bool scaled, class T, class Width = typename Native<T>::Width>
+static void map_row(Row<T>& row, std::int64_t first, std::int64_t last, const State<Width, double>& state, const Scale& scale,
+                    const double* maxima, const Num<Width, Lanes>* kept) {
+    // An infinite or NaN max, or a NaN in the sum. The row is filled, so that even the NaN has the same bits everywhere.
+    const bool bad = !(leading(state.rest) < infinity) || !(state.max < infinity) || !(state.max > -infinity);
+    if (bad || !row.any) {
+        const double value = row.any ? quiet_nan : row.job.op == Op::softmax ? 0.0 : -infinity;
+        for (std::int64_t block = first; block < last; ++block) row.fill(block, value);
+        return;
+    }
+    const Lanes sign = broadcast<Lanes>(scale.sign);
+    const auto distance = [&](Lanes logits, Lanes from) NORMEXP_INLINE_LAMBDA {
+        if constexpr (scaled) logits = logits * sign;
+        return difference<Width, scaled>(logits, from, scale);
+    };
+    if (row.job.op == Op::log_softmax) {
+        const Lanes max = broadcast<Lanes>(state.max);
+        const auto log_sum = spread(log1p<Width>(state.rest));
+        for (std::int64_t block = first; block < last; ++block) {
+            map_block(row.read(block), row.target(block), row.count(block),
+                      [&](Lanes logits) NORMEXP_INLINE_LAMBDA { return log_softmax_of(distance(logits, max), log_sum); });
+            row.write(block);
+        }
+        return;
+    }
+    for (std::int64_t block = first; block < last; ++block) {
+        const double base = base_of<Width, scaled>(maxima[block], state.max, scale);
+        const auto factor = spread(factor_of<Width, scaled>(base, state, scale));
+        const Lanes from = broadcast<Lanes>(base);
+        const auto* e = kept && base == maxima[block] ? kept + block * (block_size / lane_count) : nullptr;
+        if (e)
+            map_kept(row.target(block), row.count(block), [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(e[i], factor); });
+        else
+            map_block(row.read(block), row.target(block), row.count(block), [&](Lanes logits) NORMEXP_INLINE_LAMBDA {
+                return softmax_of(exp<Width>(distance(logits, from)), factor);
+            });
+        row.write(block);
+    }
+}
+
+// ---- logsumexp ---------------------------------------------------------------------------------------------------------
+
+template <class Width, class V>
+NORMEXP_INLINE V state_value(const State<Width, V>& state) {
+    if constexpr (!Width::two_words) {
+        return state.max + log1p<Width>(state.rest);
+    } else {
+        const Two<V> log_sum = log1p<Width>(state.rest);
+        const Two<V> sum = two_sum(state.max, log_sum.hi);
+        return sum.hi + (sum.lo + log_sum.lo);
+    }
+}
+// max and log(1 + rest) may cancel, and then the error of rest, small beside max, is large beside the result. `margin`
+// is the smallest |result| / |max| at which this width's error is still some hundredths of a unit in the last place.
+NORMEXP_INLINE bool cancels(double value, double max, double margin) {
+    const double size = value < 0 ? -value : value, whole = max < 0 ? -max : max;
+    return size < margin * whole;
+}
+// Narrow is good to 2^-33 of max: below 2^-6 it would cost 2^-27, an eighth of a unit of float32. Wide is good to
+// 2^-56 of max: at 2^-27 that leaves float32 2^-29; float64 needs 2^-55.
+constexpr double narrow_margin = 0x1p-6, wide_margin = 0x1p-27, wide_margin_float64 = 0.25;
+
+template <class T>
+static double logsumexp_row(Row<T>& row, const State<typename Native<T>::Width, double>& state) {
+    using Width = typename Native<T>::Width;
+    if (!row.any) return -infinity;
+    if (state.max == -infinity || state.max == infinity) {
+        if (state.max < 0 && leading(state.rest) == leading(state.rest)) return -infinity;
+        return has_nan(row) ? quiet_nan : state.max;
+    }
+    if (leading(state.rest) != leading(state.rest)) return quiet_nan;
+    double value = state_value(state);
+    if (!Width::two_words && cancels(value, state.max, narrow_margin))
+        value = state_value(reduce_row<Wide>(row));
+    if (cancels(value, state.max, sizeof(T) == 8 ? wide_margin_float64 : wide_margin))
+        value = state_value(reduce_row<Exact>(row));
+    return value;
+}
+
+template <class T>
+NORMEXP_INLINE void store_one(char* out, double value) {
+    T buffer[lane_count];
+    store(buffer, broadcast<Lanes>(value));
+    std::memcpy(out, buffer, sizeof(T));
+}
+
+NORMEXP_INLINE void store_state(char* out, const State<Wide, double>& state, bool any) {
+    double plain[3] = {state.max, state.rest.hi, state.rest.lo};
+    if (!any) plain[0] = -infinity, plain[1] = plain[2] = 0.0;
+    std::memcpy(out, plain, sizeof plain);
+}
+
+}  // namespace normexp::NORMEXP_LEVEL

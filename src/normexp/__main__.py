@@ -1,0 +1,7 @@
+"""``python -m normexp`` is the command ``normexp``."""
+
+import sys
+
+from normexp.cli import main
+
+sys.exit(main())

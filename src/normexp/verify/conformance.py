@@ -1,0 +1,145 @@
+"""The conformance table: functions x formats x families of hard inputs, the largest error of each implementation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flint import arb
+
+from normexp.verify import oracle, words
+from normexp.verify.cases import DTYPES, FAMILIES, Case, Family
+from normexp.verify.contract import BOUNDS
+from normexp.verify.measure import Ruler
+from normexp.verify.peers import Array, Implementation, UnsupportedError
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The largest error of one implementation in one cell, and where it is; without `ulp` there is no result."""
+
+    ulp: float | None
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One function in one format on one family: the largest error of each implementation, by its name."""
+
+    function: str
+    dtype: str
+    family: str
+    worst: dict[str, Worst]
+
+    @property
+    def ours(self) -> Worst:
+        """The error of normexp, which is always the first."""
+        return next(iter(self.worst.values()))
+
+    @property
+    def passed(self) -> bool:
+        """Whether normexp keeps its contract here."""
+        return self.ours.ulp is not None and self.ours.ulp <= BOUNDS[self.dtype]
+
+    def document(self) -> dict[str, Any]:
+        """Return this cell for the JSON file."""
+        return {
+            "function": self.function,
+            "dtype": self.dtype,
+            "family": self.family,
+            "max_ulp": {name: worst.ulp for name, worst in self.worst.items()},
+            "worst_of_normexp": self.ours.where,
+            "bound": BOUNDS[self.dtype],
+            "passed": self.passed,
+        }
+
+
+def count(families: Sequence[Family] = FAMILIES) -> int:
+    """Return how many cells `cells` gives."""
+    return sum(len(family.functions) * len(family.dtypes) for family in families)
+
+
+def cells(implementations: Sequence[Implementation], families: Sequence[Family] = FAMILIES) -> Iterator[Cell]:
+    """Measure all implementations, normexp first, one cell after the other."""
+    for dtype in DTYPES:
+        for family in families:
+            if dtype in family.dtypes:
+                yield from _family(implementations, family, dtype)
+
+
+def _family(implementations: Sequence[Implementation], family: Family, dtype: str) -> Iterator[Cell]:
+    cases = [_Exact(case) for case in family.cases(dtype)]
+    for function in family.functions:
+        worst: dict[str, Worst] = {}
+        for implementation in implementations:
+            found = [case.worst(function, implementation) for case in cases]
+            worst[implementation.name] = max(found, key=lambda one: -1.0 if one.ulp is None else one.ulp)
+        yield Cell(function, dtype, family.name, worst)
+
+
+class _Exact:
+    """One case and its exact values, each computed when first asked for."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self._positions = case.positions
+        self._rows: dict[str, list[oracle.Row]] = {}
+        self._rulers: dict[str, tuple[Ruler, list[arb]]] = {}
+
+    def worst(self, function: str, implementation: Implementation) -> Worst:
+        """Return the largest error of one implementation, over all rows and positions."""
+        try:
+            got = implementation(function, self._case.x, self._case.temperature)
+        except UnsupportedError:
+            return Worst(None)
+        except Exception as error:  # whatever it raises on valid input, it gives no result
+            return Worst(math.inf, f"raised {error!r}")
+        x = self._case.x
+        shape = x.shape[:1] if function == "logsumexp" else x.shape
+        if got.shape != shape or got.dtype != x.dtype:
+            return Worst(math.inf, f"{got.dtype}{got.shape} instead of {x.dtype}{shape}")
+        if function != "logsumexp" and self._positions is not None:
+            got = got[:, self._positions]
+        ruler, exact = self._ruler(function)
+        errors = ruler.errors(got)
+        if not errors.size:
+            return Worst(0.0)
+        index = int(errors.argmax())
+        return Worst(float(errors[index]), self._where(got, index, exact[index]))
+
+    def _where(self, got: Array, index: int, exact: arb) -> str:
+        row, *rest = np.unravel_index(index, got.shape)
+        position = [self._positions[int(p)] if self._positions else int(p) for p in rest]
+        at = f"row {row} of {self._case.x.shape}" + "".join(f", position {p}" for p in position)
+        return f"{at}: got {float(got.flat[index])!r}, exact {words.exact(exact, 20)}"
+
+    def _ruler(self, function: str) -> tuple[Ruler, list[arb]]:
+        if function not in self._rulers:
+            exact: list[arb] = []
+            for row in self._reduced("softmin" if function == "softmin" else "softmax"):
+                if function == "logsumexp":
+                    exact.append(row.logsumexp())
+                else:
+                    exact += (row.log_softmax if function == "log_softmax" else row.softmax)(self._positions)
+            self._rulers[function] = Ruler(exact, self._case.x.dtype), exact
+        return self._rulers[function]
+
+    def _reduced(self, sign: str) -> list[oracle.Row]:
+        """Return the rows, reduced once for softmax, log_softmax and logsumexp, and once more for softmin."""
+        if sign not in self._rows:
+            x = self._case.x.astype(np.float64) * (-1 if sign == "softmin" else 1)
+            self._rows[sign] = [oracle.Row(row, self._case.temperature) for row in x]
+        return self._rows[sign]
+
+
+def worst_by_dtype(found: Sequence[Cell], choose: Callable[[Cell], Worst] = lambda cell: cell.ours) -> dict[str, float]:
+    """Return the largest error in each format."""
+    worst: dict[str, float] = {}
+    for cell in found:
+        ulp = choose(cell).ulp
+        if ulp is not None:
+            worst[cell.dtype] = max(worst.get(cell.dtype, 0.0), ulp)
+    return worst

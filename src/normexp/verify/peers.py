@@ -1,0 +1,183 @@
+"""Who computes: normexp and every peer that is installed, all with one signature.
+
+An implementation takes a function's name, an array whose last axis holds the rows, and a temperature, and returns an
+array of the same dtype. The peers get ``x / temperature`` computed in x's dtype, as their users write it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import normexp
+from normexp import _onnx_model
+
+Array = NDArray[Any]
+
+FUNCTIONS: Final = ("softmax", "log_softmax", "logsumexp", "softmin")
+
+
+class UnsupportedError(Exception):
+    """This implementation does not offer this function for this dtype."""
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """One way to compute the functions.
+
+    Parameters
+    ----------
+    name : str
+        What the tables call it.
+    version : str
+        Of the package behind it.
+    compute : callable
+        ``compute(function, x, temperature)``; raises `UnsupportedError` for what it does not offer.
+    """
+
+    name: str
+    version: str
+    compute: Callable[[str, Array, float], Array]
+
+    def __call__(self, function: str, x: Array, temperature: float = 1.0) -> Array:
+        """Compute one of `FUNCTIONS` along the last axis; floating-point warnings are nobody's concern here."""
+        with np.errstate(all="ignore"):
+            return np.asarray(self.compute(function, x, temperature))
+
+
+def ours() -> Implementation:
+    """Return normexp."""
+
+    def compute(function: str, x: Array, temperature: float) -> Array:
+        if function == "logsumexp":
+            return np.asarray(normexp.logsumexp(x))
+        return np.asarray(getattr(normexp, function)(x, temperature=temperature))
+
+    return Implementation("normexp", normexp.__version__, compute)
+
+
+def installed() -> tuple[list[Implementation], dict[str, str]]:
+    """Return the peers that can be had, and for each of the others why not."""
+    found: list[Implementation] = []
+    missing: dict[str, str] = {}
+    for name, package, make in _PEERS:
+        try:
+            module = importlib.import_module(package)
+            found.append(Implementation(name, _version(package, module), _peer(make(module))))
+        # A broken installation raises whatever it likes (a missing shared library is an OSError).
+        except Exception as error:
+            missing[name] = f"not installed ({error})" if isinstance(error, ImportError) else f"unusable ({error})"
+    return found, missing
+
+
+def by_name(implementations: Iterable[Implementation], name: str) -> Implementation | None:
+    """Return the implementation of this name, or None."""
+    return next((one for one in implementations if one.name == name), None)
+
+
+def _version(package: str, module: ModuleType) -> str:
+    try:
+        return version(package.partition(".")[0])
+    except PackageNotFoundError:
+        return str(getattr(module, "__version__", "unknown"))
+
+
+def _peer(compute: Callable[[str, Array], Array]) -> Callable[[str, Array, float], Array]:
+    """Give a peer that knows neither temperature nor softmin what its users write instead."""
+
+    def with_temperature(function: str, x: Array, temperature: float) -> Array:
+        scaled = x if temperature == 1.0 else (x / x.dtype.type(temperature)).astype(x.dtype)
+        return compute("softmax", -scaled) if function == "softmin" else compute(function, scaled)
+
+    return with_temperature
+
+
+def _torch(torch: ModuleType) -> Callable[[str, Array], Array]:
+    def compute(function: str, x: Array) -> Array:
+        return from_tensor(getattr(torch, function)(to_tensor(x), -1), x.dtype)
+
+    return compute
+
+
+def to_tensor(x: Array) -> Any:  # noqa: ANN401 - torch is optional, its types with it
+    """Copy an array into a tensor; NumPy's bfloat16 is unknown to PyTorch and goes as int16."""
+    torch = importlib.import_module("torch")
+    if x.dtype.name == "bfloat16":
+        return torch.from_numpy(x.view(np.int16).copy()).view(torch.bfloat16)
+    return torch.from_numpy(x.copy())
+
+
+def from_tensor(tensor: Any, dtype: np.dtype) -> Array:  # noqa: ANN401
+    """Copy a tensor back into an array."""
+    torch = importlib.import_module("torch")
+    if dtype.name == "bfloat16":
+        bits: Array = tensor.view(torch.int16).numpy()
+        return bits.view(dtype)
+    return np.asarray(tensor.numpy())
+
+
+def _scipy(special: ModuleType) -> Callable[[str, Array], Array]:
+    def compute(function: str, x: Array) -> Array:
+        if x.dtype.name == "bfloat16":
+            raise UnsupportedError("SciPy does not know bfloat16")
+        return np.asarray(getattr(special, function)(x, axis=-1))
+
+    return compute
+
+
+def shifted(function: str, x: Array) -> Array:
+    """Compute the textbook's shifted form in the dtype of x, as people write it in NumPy."""
+    m = x.max(axis=-1, keepdims=True)
+    d = x - m
+    exps = np.exp(d)
+    sums = exps.sum(axis=-1, keepdims=True)
+    if function == "softmax":
+        return np.asarray(exps / sums)
+    if function == "log_softmax":
+        return np.asarray(d - np.log(sums))
+    return np.asarray((m + np.log(sums))[..., 0])
+
+
+def naive(x: Array) -> Array:
+    """Compute ``exp(x) / sum(exp(x))`` in the dtype of x: no shift."""
+    with np.errstate(all="ignore"):
+        exps = np.exp(x)
+        return np.asarray(exps / exps.sum(axis=-1, keepdims=True))
+
+
+def _onnxruntime(runtime: ModuleType) -> Callable[[str, Array], Array]:
+    runtime.set_default_logger_severity(4)  # fatal errors only: an operator without a kernel is not news
+
+    @functools.cache
+    def session(function: str, dtype: str) -> Any:  # noqa: ANN401 - onnxruntime is optional, its types with it
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = 1  # whose idle threads spin otherwise, beside everyone else's
+        try:
+            return runtime.InferenceSession(
+                _onnx_model.model(function, dtype), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its exceptions have no common base
+            raise UnsupportedError(f"ONNX Runtime has no {function} for {dtype}") from error
+
+    def compute(function: str, x: Array) -> Array:
+        if x.dtype.name == "bfloat16":
+            raise UnsupportedError("ONNX Runtime takes no bfloat16 array from NumPy")
+        return np.asarray(session(function, x.dtype.name).run(None, {"x": x})[0])
+
+    return compute
+
+
+_PEERS: Final[tuple[tuple[str, str, Callable[[ModuleType], Callable[[str, Array], Array]]], ...]] = (
+    ("PyTorch", "torch", _torch),
+    ("SciPy", "scipy.special", _scipy),
+    ("NumPy shifted", "numpy", lambda _: shifted),
+    ("ONNX Runtime", "onnxruntime", _onnxruntime),
+)

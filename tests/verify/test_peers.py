@@ -1,0 +1,58 @@
+"""The adapters: the same function of the same rows, whoever computes it; and those who cannot."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from normexp.verify import measure, oracle, peers
+
+ROWS = np.array([[0.5, -1.25, 2.0, 0.0], [3.0, 3.0, -8.0, 1.0]])
+
+
+def everyone():
+    return [peers.ours(), *peers.installed()[0]]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+@pytest.mark.parametrize("function", peers.FUNCTIONS)
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_everyone_computes_the_same(dtype, function, temperature):
+    x = ROWS.astype(dtype)
+    if function == "logsumexp" and temperature != 1:
+        pytest.skip("logsumexp takes no temperature")
+    arguments = () if function == "logsumexp" else (temperature,)
+    exact = [getattr(oracle, function)(row, *arguments) for row in x]
+    computed = 0
+    for implementation in everyone():
+        try:
+            got = implementation(function, x, temperature)
+        except peers.UnsupportedError:
+            continue
+        computed += 1
+        assert got.dtype == x.dtype, implementation.name
+        for row, values in zip(got, exact, strict=True):
+            # Loose: a mix-up of functions, axes or signs is off by more than ten units of a bfloat16.
+            assert measure.max_ulp(row, values) < 12, implementation.name
+    assert computed >= 2
+
+
+def test_versions_are_known():
+    for implementation in everyone():
+        assert implementation.version[0].isdigit(), implementation.name
+
+
+def test_missing_and_broken_peers_are_said_to_be_so(no_torch):
+    found, missing = peers.installed()
+    assert [one.name for one in found] == ["NumPy shifted"]
+    assert missing["PyTorch"] == "not installed (No module named 'torch')"
+    assert missing["SciPy"].startswith("not installed")
+    assert missing["ONNX Runtime"].startswith("unusable (libonnxruntime.so")
+
+
+def test_naive_code_overflows_without_a_warning():
+    assert np.isnan(peers.naive(np.array([1000.0, 0.0]))).tolist() == [True, False]
+
+
+def test_by_name():
+    assert peers.by_name([peers.ours()], "normexp") is not None
+    assert peers.by_name([peers.ours()], "PyTorch") is None
