@@ -43,15 +43,15 @@ def torch_view(x: Array) -> Any:  # noqa: ANN401
 
 
 def _fresh(cell: Cell, name: str, call: Callable[[], Any], to_array: Callable[[Any], Array] = np.asarray) -> Contender:
-    return Contender(name, "fresh", call, _moved(cell), lambda: to_array(call()))
+    return Contender(name, "fresh", {"": call}, _moved(cell), lambda: to_array(call()))
 
 
-def _into(cell: Cell, name: str, call: Callable[[], object], note: str = "") -> Contender:
+def _into(cell: Cell, name: str, call: Callable[[], object], way: str = "") -> Contender:
     def result() -> Array:
         call()
         return cell.out
 
-    return Contender(name, "out=", call, _moved(cell), result, note)
+    return Contender(name, "out=", {way: call}, _moved(cell), result)
 
 
 def _moved(cell: Cell) -> int:
@@ -94,7 +94,7 @@ def _onnxruntime(cell: Cell) -> list[Contender]:
     binding.bind_output("y", "cpu", 0, cell.out.dtype.type, cell.out.shape, cell.out.ctypes.data)
     return [
         _fresh(cell, "ONNX Runtime", lambda: session.run(None, feed)[0]),
-        _into(cell, "ONNX Runtime", lambda: session.run_with_iobinding(binding), note="IO binding"),
+        _into(cell, "ONNX Runtime", lambda: session.run_with_iobinding(binding), way="IO binding"),
     ]
 
 

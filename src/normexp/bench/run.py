@@ -42,10 +42,9 @@ def _report(cell: Cell, seconds: float, to: Console) -> CellReport:
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
     screen = Console(stderr=True)
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
-        task = progress.add_task(f"{cell.title}: limits", total=seconds)
+        task = progress.add_task(f"{cell.title}", total=seconds)
         contenders, missing = assemble(cell)
         contenders = [*limits(cell, with_torch="PyTorch" not in missing), *contenders]
-        progress.update(task, description=f"{cell.title}: timing")
         report = _measure(cell, contenders, missing, seconds, lambda used: progress.update(task, completed=used))
     to.print()
     to.print(table(cell.title, report))
@@ -57,7 +56,7 @@ def _report(cell: Cell, seconds: float, to: Console) -> CellReport:
 def _measure(
     cell: Cell, contenders: list[Contender], missing: dict[str, str], seconds: float, progress: Callable[[float], None]
 ) -> CellReport:
-    series = [Series(contender.call) for contender in contenders]
+    series = [Series(contender.ways) for contender in contenders]
     found = list(zip(contenders, series, strict=True))
     ours = {contender.output: one for contender, one in found if contender.name == "normexp"}
     ours[""] = ours["out="]
@@ -78,7 +77,7 @@ def _measure(
             to_normexp=Ratio.of(one.times, ours[contender.output].times),
             to_limit=Ratio.of(one.times, floor.times),
             max_ulp=None if accuracy is None or contender.result is None else accuracy.max_ulp(contender.result()),
-            note=contender.note,
+            note=one.fastest,
         )
         for contender, one in found
     ]
