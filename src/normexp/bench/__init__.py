@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Final
 
 from normexp.bench.cell import DTYPES, OPERATIONS
@@ -29,7 +29,6 @@ class Plan:
     dtype: str
     threads: int
     seconds: float
-    json: Path | None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,12 +65,20 @@ def main(args: argparse.Namespace) -> int:
         plan = _plan(args)
     except ValueError as error:
         return _refuse(str(error))
+    from normexp._json_file import JsonFile
     from normexp.bench.run import run
 
-    try:
-        run(plan)
-    except MemoryError as error:
-        return _refuse(str(error))
+    with ExitStack() as stack:
+        file = None
+        if args.json is not None:
+            try:
+                file = stack.enter_context(JsonFile(args.json))
+            except OSError as error:
+                return _refuse(f"cannot write --json {args.json!r}: {error.strerror}")
+        try:
+            run(plan, file)
+        except MemoryError as error:
+            return _refuse(str(error))
     return 0
 
 
@@ -87,12 +94,11 @@ def _plan(args: argparse.Namespace) -> Plan:
         dtype=_one_of("--dtype", args.dtype, DTYPES),
         threads=_cores() if args.threads is None else _positive_integer("--threads", args.threads),
         seconds=_seconds(args.seconds),
-        json=None if args.json is None else _writable(args.json),
     )
     if find_spec("rich") is None:
-        raise ValueError("its tables need the package rich; pip install 'normexp[bench]'")
+        raise ValueError('needs rich: pip install "normexp[bench]"')
     if plan.dtype == "bfloat16" and find_spec("ml_dtypes") is None:
-        raise ValueError("--dtype bfloat16 needs the package ml_dtypes; pip install ml_dtypes")
+        raise ValueError("--dtype bfloat16 needs ml_dtypes: pip install ml_dtypes")
     return plan
 
 
@@ -130,16 +136,6 @@ def _seconds(text: str) -> float:
     if not 0 < value < float("inf"):
         raise ValueError(f"--seconds must be a positive number, not {text!r}")
     return value
-
-
-def _writable(text: str) -> Path:
-    """Open the file now: nobody wants to learn after minutes of timing that it cannot be written."""
-    path = Path(text)
-    try:
-        path.open("a").close()
-    except OSError as error:
-        raise ValueError(f"--json {text} cannot be written: {error.strerror}") from None
-    return path
 
 
 def _cores() -> int:

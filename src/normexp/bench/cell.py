@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -69,12 +69,12 @@ class Contender:
 
     name: str
     output: Output
-    call: Callable[[], object]
+    ways: Mapping[str, Callable[[], object]]
+    """How to do it, by name; most know one way, whose name may be empty. Of several the fastest counts."""
     moved: int
     """Bytes that have to move: each input read once, each output written once."""
     result: Callable[[], Array] | None = None
     """Call it and give the values as a NumPy array; None where the values are not the function's."""
-    note: str = ""
 
     @property
     def is_limit(self) -> bool:

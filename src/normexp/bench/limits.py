@@ -1,24 +1,23 @@
 """What memory allows: a copy reads and writes each element once, a max reads it once.
 
 No one way to copy is the fastest for every size: a thread pool of Python costs tens of microseconds a call, one core
-cannot draw the memory's whole rate, and libraries differ in when they bypass the cache. So several ways are tried, and
-the fastest is the limit.
+cannot draw the memory's whole rate, and libraries differ in when they bypass the cache. So several ways are tried in
+every round, and the fastest is the limit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from normexp.bench.cell import Array, Cell, Contender
 from normexp.bench.peers import import_torch, torch_view
-from normexp.bench.timing import Call, fastest
+from normexp.bench.timing import Call
 
 
 def limits(cell: Cell, *, with_torch: bool) -> list[Contender]:
-    """Return the copy and the max of a cell's array, each the fastest way of those that can be had here."""
+    """Return the copy and the max of a cell's array, each in all the ways that can be had here."""
     x = cell.x.ravel()  # a view: the array is contiguous
     buffer = cell.out.ravel() if cell.out.shape == cell.x.shape else np.zeros_like(x)
     halves = list(zip(np.array_split(x, cell.threads), np.array_split(buffer, cell.threads), strict=True))
@@ -33,11 +32,9 @@ def limits(cell: Cell, *, with_torch: bool) -> list[Contender]:
         copies["torch.Tensor.copy_"] = lambda: to.copy_(t)
         maxima["torch.max"] = lambda: torch.max(t)
         maxima["torch.amax of rows"] = lambda: torch.amax(t, -1)
-    copy_note, copy = fastest(copies)
-    max_note, maximum = fastest(maxima)
     return [
-        Contender("a copy", "out=", copy, moved=2 * x.nbytes, note=copy_note),
-        Contender("a max", "", maximum, moved=x.nbytes, note=max_note),
+        Contender("a copy", "out=", copies, moved=2 * x.nbytes),
+        Contender("a max", "", maxima, moved=x.nbytes),
     ]
 
 
@@ -52,7 +49,7 @@ def _max(source: Array) -> Call:
 def _together(parts: list[Call]) -> Call:
     """Run the parts at once: the last one here, the others on threads that wait for them."""
     pool = ThreadPoolExecutor(len(parts) - 1)
-    here: Callable[[], object] = parts[-1]
+    here = parts[-1]
 
     def call() -> None:
         others = [pool.submit(part) for part in parts[:-1]]

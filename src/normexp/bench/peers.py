@@ -16,6 +16,7 @@ import numpy as np
 import normexp
 from normexp._onnx_model import model
 from normexp.bench.cell import Array, Cell, Contender, MissingError
+from normexp.verify.peers import from_tensor, shifted
 
 
 def _import(name: str) -> ModuleType:
@@ -41,26 +42,16 @@ def torch_view(x: Array) -> Any:  # noqa: ANN401
     return torch.from_numpy(x)
 
 
-def _numpy_view(tensor: Any, like: Array) -> Array:  # noqa: ANN401
-    import torch
-
-    if like.dtype.name == "bfloat16":
-        bits: Array = tensor.view(torch.int16).numpy()
-        return bits.view(like.dtype)
-    values: Array = tensor.numpy()
-    return values
-
-
 def _fresh(cell: Cell, name: str, call: Callable[[], Any], to_array: Callable[[Any], Array] = np.asarray) -> Contender:
-    return Contender(name, "fresh", call, _moved(cell), lambda: to_array(call()))
+    return Contender(name, "fresh", {"": call}, _moved(cell), lambda: to_array(call()))
 
 
-def _into(cell: Cell, name: str, call: Callable[[], object], note: str = "") -> Contender:
+def _into(cell: Cell, name: str, call: Callable[[], object], way: str = "") -> Contender:
     def result() -> Array:
         call()
         return cell.out
 
-    return Contender(name, "out=", call, _moved(cell), result, note)
+    return Contender(name, "out=", {way: call}, _moved(cell), result)
 
 
 def _moved(cell: Cell) -> int:
@@ -80,7 +71,7 @@ def _torch(cell: Cell) -> list[Contender]:
     function = getattr(torch, cell.op)
     x, out = torch_view(cell.x), torch_view(cell.out)
     return [
-        _fresh(cell, "PyTorch", lambda: function(x, -1), lambda tensor: _numpy_view(tensor, cell.out)),
+        _fresh(cell, "PyTorch", lambda: function(x, -1), lambda tensor: from_tensor(tensor, cell.x.dtype)),
         _into(cell, "PyTorch", lambda: function(x, -1, out=out)),
     ]
 
@@ -103,7 +94,7 @@ def _onnxruntime(cell: Cell) -> list[Contender]:
     binding.bind_output("y", "cpu", 0, cell.out.dtype.type, cell.out.shape, cell.out.ctypes.data)
     return [
         _fresh(cell, "ONNX Runtime", lambda: session.run(None, feed)[0]),
-        _into(cell, "ONNX Runtime", lambda: session.run_with_iobinding(binding), note="IO binding"),
+        _into(cell, "ONNX Runtime", lambda: session.run_with_iobinding(binding), way="IO binding"),
     ]
 
 
@@ -115,30 +106,8 @@ def _scipy(cell: Cell) -> list[Contender]:
 
 
 def _by_hand(cell: Cell) -> list[Contender]:
-    function, x = _BY_HAND[cell.op], cell.x
-    return [_fresh(cell, "NumPy, by hand", lambda: function(x))]
+    return [_fresh(cell, "NumPy, by hand", lambda: shifted(cell.op, cell.x))]
 
-
-def _softmax(x: Any) -> Any:  # noqa: ANN401
-    exps = np.exp(x - x.max(axis=-1, keepdims=True))
-    return exps / exps.sum(axis=-1, keepdims=True)
-
-
-def _log_softmax(x: Any) -> Any:  # noqa: ANN401
-    shifted = x - x.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-
-
-def _logsumexp(x: Any) -> Any:  # noqa: ANN401
-    top = x.max(axis=-1)
-    return top + np.log(np.exp(x - top[..., None]).sum(axis=-1))
-
-
-_BY_HAND: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "softmax": _softmax,
-    "log_softmax": _log_softmax,
-    "logsumexp": _logsumexp,
-}
 
 PEERS: Final[Mapping[str, Callable[[Cell], list[Contender]]]] = {
     "normexp": _normexp,

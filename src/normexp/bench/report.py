@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -99,21 +98,11 @@ def document(cells: Iterable[CellReport], threads: int) -> dict[str, Any]:
     """Gather everything a reader of the JSON file needs to judge the figures."""
     return {
         "normexp": normexp.__version__,
-        "machine": machine(),
+        "config": dict(normexp.show_config()),
+        "processor": processor(),
         "threads": threads,
         "packages": packages(),
         "cells": [{**asdict(cell), "steady": cell.steady} for cell in cells],
-    }
-
-
-def machine() -> dict[str, str]:
-    """Say what ran: the processor, the system, Python, and normexp's own configuration."""
-    return {
-        "processor": _processor(),
-        "cores": str(os.cpu_count()),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "config": str(normexp.show_config()),
     }
 
 
@@ -128,7 +117,8 @@ def packages() -> dict[str, str]:
     return found
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name the processor as its maker does."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text().splitlines():

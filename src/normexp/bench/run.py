@@ -2,66 +2,61 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import normexp
+from normexp._console import console
+from normexp._json_file import JsonFile
 from normexp.bench import Plan
 from normexp.bench.accuracy import Accuracy
 from normexp.bench.cell import Cell, Contender, MissingError
 from normexp.bench.limits import limits
 from normexp.bench.peers import assemble
-from normexp.bench.report import CellReport, Row, document, machine, packages, table
+from normexp.bench.report import CellReport, Row, document, packages, processor, table
 from normexp.bench.timing import Ratio, Series, interleave
 
-# Where the output is not a terminal, rich would fold the tables to 80 columns.
-_PIPE_WIDTH: Final = 132
 
-
-def run(plan: Plan) -> None:
-    """Time all cells of a plan, print a table for each, and write the file if one is wanted."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_PIPE_WIDTH)
-    console.print(f"normexp {normexp.__version__}, threads: {plan.threads}, processor: {machine()['processor']}")
-    console.print(", ".join(f"{name} {version}" for name, version in packages().items()), highlight=False)
+def run(plan: Plan, file: JsonFile | None) -> None:
+    """Time all cells of a plan, print a table for each, and write the figures to the file, entered already."""
+    to = console()
+    config = normexp.show_config()
+    to.print(f"normexp {config['version']}: level {config['level']}, threads {plan.threads}, {processor()}")
+    to.print("beside " + ", ".join(f"{name} {version}" for name, version in packages().items()))
     reports = []
     before = normexp.get_num_threads()
     normexp.set_num_threads(plan.threads)
     try:
         for op in plan.ops:
             for shape in plan.shapes:
-                reports.append(_report(Cell.make(op, shape, plan.dtype, plan.threads), plan.seconds, console))
+                reports.append(_report(Cell.make(op, shape, plan.dtype, plan.threads), plan.seconds, to))
     finally:
         normexp.set_num_threads(before)
-    if plan.json is not None:
-        plan.json.write_text(json.dumps(document(reports, plan.threads), indent=2) + "\n")
+    if file is not None:
+        file.write(document(reports, plan.threads))
 
 
-def _report(cell: Cell, seconds: float, console: Console) -> CellReport:
+def _report(cell: Cell, seconds: float, to: Console) -> CellReport:
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
     screen = Console(stderr=True)
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
-        task = progress.add_task(f"{cell.title}: limits", total=seconds)
+        task = progress.add_task(f"{cell.title}", total=seconds)
         contenders, missing = assemble(cell)
         contenders = [*limits(cell, with_torch="PyTorch" not in missing), *contenders]
-        progress.update(task, description=f"{cell.title}: timing")
         report = _measure(cell, contenders, missing, seconds, lambda used: progress.update(task, completed=used))
-    console.print()
-    console.print(table(cell.title, report))
+    to.print()
+    to.print(table(cell.title, report))
     for name, reason in report.missing.items():
-        console.print(f"{name}: {reason}", highlight=False, markup=False)
+        to.print(f"{name}: {reason}", markup=False)
     return report
 
 
 def _measure(
     cell: Cell, contenders: list[Contender], missing: dict[str, str], seconds: float, progress: Callable[[float], None]
 ) -> CellReport:
-    series = [Series(contender.call) for contender in contenders]
+    series = [Series(contender.ways) for contender in contenders]
     found = list(zip(contenders, series, strict=True))
     ours = {contender.output: one for contender, one in found if contender.name == "normexp"}
     ours[""] = ours["out="]
@@ -82,7 +77,7 @@ def _measure(
             to_normexp=Ratio.of(one.times, ours[contender.output].times),
             to_limit=Ratio.of(one.times, floor.times),
             max_ulp=None if accuracy is None or contender.result is None else accuracy.max_ulp(contender.result()),
-            note=contender.note,
+            note=one.fastest,
         )
         for contender, one in found
     ]

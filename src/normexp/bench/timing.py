@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final
@@ -66,30 +66,55 @@ class Ratio:
 
 
 class Series:
-    """One contender's call and its times, in seconds a call, one a round."""
+    """The times of one contender, in seconds a call, one a round.
 
+    Parameters
+    ----------
+    ways : mapping of str to callable
+        The ways to do the work. Where there are several, the fastest of each round counts.
+    """
+
+    def __init__(self, ways: Mapping[str, Call]) -> None:
+        self._ways = {name: _Way(call) for name, call in ways.items()}
+
+    def sample(self) -> None:
+        """Add the time of this round."""
+        for way in self._ways.values():
+            way.sample()
+
+    @property
+    def times(self) -> list[float]:
+        """The time of each round."""
+        return [min(times) for times in zip(*(way.times for way in self._ways.values()), strict=True)]
+
+    @property
+    def median(self) -> float:
+        """The median of the times."""
+        return statistics.median(self.times)
+
+    @property
+    def fastest(self) -> str:
+        """The name of the way that is the fastest in the median."""
+        return min(self._ways, key=lambda name: statistics.median(self._ways[name].times))
+
+
+class _Way:
     def __init__(self, call: Call) -> None:
-        self.call = call
+        self._call = call
         self.times: list[float] = []
         call()  # the first call pays for pages, pools and code that the others find ready
         self._expected = self._time(1)
         self._repeats = max(1, math.ceil(_SAMPLE_SECONDS / self._expected))
 
     def sample(self) -> None:
-        """Add the time of this round."""
         if self._expected < _LONG_CALL_SECONDS:
             start = perf_counter()
             while perf_counter() - start < SETTLE_SECONDS:
-                self.call()
+                self._call()
         self.times.append(self._time(self._repeats))
 
-    @property
-    def median(self) -> float:
-        """The median time of a call, in seconds."""
-        return statistics.median(self.times)
-
     def _time(self, repeats: int) -> float:
-        call = self.call
+        call = self._call
         collecting = gc.isenabled()
         gc.disable()
         try:
@@ -132,14 +157,3 @@ def interleave(
         progress(used)
         if count >= MIN_ROUNDS and (used >= seconds or all(Ratio.of(a.times, b.times).steady for a, b in pairs)):
             return
-
-
-def fastest(calls: dict[str, Call]) -> tuple[str, Call]:
-    """Return the name and the call that was the fastest in any of a few rounds.
-
-    The smallest time and not the median: noise only ever adds, and a limit is what can be reached.
-    """
-    series = {name: Series(call) for name, call in calls.items()}
-    interleave(list(series.values()), [], seconds=0.0)
-    name = min(series, key=lambda name: min(series[name].times))
-    return name, calls[name]

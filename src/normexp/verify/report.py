@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -26,25 +25,8 @@ _VERDICT_STYLES: Final[Mapping[Verdict, str]] = {
     Verdict.FAILS: "bold red",
 }
 
-# Where the output is no terminal, rich would fold everything to 80 columns.
-_PIPE_WIDTH: Final = 132
-
 # Four columns of numbers need this much; narrower terminals get them under each other.
 _SIDE_BY_SIDE: Final = 110
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        # rich would exit with 1, which means a failure here; the command line knows what to do.
-        raise BrokenPipeError
-
-
-def console() -> Console:
-    """Return the console for standard output; colours and width follow NO_COLOR and COLUMNS."""
-    found = _Console(highlight=False)
-    if found.is_terminal or "COLUMNS" in os.environ:
-        return found
-    return _Console(highlight=False, width=_PIPE_WIDTH)
 
 
 def heading(to: Console, text: str) -> None:

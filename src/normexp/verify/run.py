@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import normexp
+from normexp._console import console
 from normexp._json_file import JsonFile
 from normexp.verify import claims, conformance, contract, digits, peers, report
 from normexp.verify.cases import FAMILIES, Family
@@ -24,7 +25,7 @@ def run(file: JsonFile | None, families: Sequence[Family] = FAMILIES) -> bool:
     families : sequence of Family
         The inputs of the conformance table.
     """
-    to = report.console()
+    to = console()
     ours = peers.ours()
     others, missing = peers.installed()
     everyone = [ours, *others]

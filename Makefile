@@ -1,0 +1,76 @@
+# Each target sets up what it needs in .venv and then runs. A fresh machine needs Python 3.11 or newer, make and a C++20
+# compiler; nothing is installed outside this directory. Arguments of the tool behind a target go into ARGS:
+#     make test ARGS="tests/bench -k json"        make bench ARGS="--op logsumexp --shape 512,32000"
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+STAMPS := $(VENV)/stamps
+SANITIZED := build/sanitize
+
+# The directories too: their times change when a file comes or goes.
+SOURCES := pyproject.toml CMakeLists.txt README.md $(shell find csrc src -name __pycache__ -prune -o -print)
+
+.PHONY: help verify test bench lint install sanitize clean
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/    make \1	\2/p' Makefile | expand -t 20
+
+verify: $(STAMPS)/package ## check the article's claims and the accuracy of normexp and its peers
+	$(BIN)/normexp verify $(ARGS)
+
+test: lint ## run the linters and all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(STAMPS)/package ## time normexp beside its peers
+	$(BIN)/normexp bench $(ARGS)
+
+lint: $(STAMPS)/package $(STAMPS)/tools ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	find csrc -name '*.[ch]pp' -exec $(BIN)/clang-format --dry-run -Werror {} +
+
+install: $(STAMPS)/package $(STAMPS)/tools ## only set up .venv: the package, its peers, the development tools
+
+# The engine once more, under AddressSanitizer and UndefinedBehaviorSanitizer, ahead of the installed one on the path.
+# Python is not built with them, so the runtime is loaded first, and the C++ library with it, whose exceptions it wraps.
+# The leak check is off because Python itself leaves memory behind; its own allocator is off because it hides overruns.
+sanitize: $(STAMPS)/package $(STAMPS)/tools ## run the tests on an engine built with the sanitizers (GCC)
+	rm -rf $(SANITIZED)/site
+	$(PIP) install --quiet --no-build-isolation --no-deps --target $(SANITIZED)/site \
+	    -C build-dir=$(SANITIZED)/engine -C cmake.define.NORMEXP_SANITIZE=ON .
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED)/site \
+	    $(BIN)/python -m pytest $(ARGS)
+
+clean: ## remove everything that was built or installed
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis src/normexp/_engine.pyi
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMPS)/venv: tools/preflight.py
+	$(PYTHON) tools/preflight.py
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade 'pip>=25.1' # the first that knows dependency groups
+	mkdir -p $(STAMPS)
+	touch $@
+
+# Without build isolation, whose fresh directory for each build would have everything compiled again.
+$(STAMPS)/builders: pyproject.toml $(STAMPS)/venv
+	$(PIP) install --quiet cmake ninja \
+	    $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])')
+	touch $@
+
+# The engine's stub goes beside the sources as well, where mypy looks for it.
+$(STAMPS)/package: $(SOURCES) constraints.txt $(STAMPS)/builders
+	$(PIP) install --no-build-isolation --constraint constraints.txt --group peers '.[verify,bench,torch]'
+	cp "$$($(BIN)/python -c 'import normexp; print(normexp.__path__[0])')/_engine.pyi" src/normexp/
+	touch $@
+
+$(STAMPS)/tools: pyproject.toml $(STAMPS)/venv
+	$(PIP) install --quiet --group test --group lint
+	touch $@
