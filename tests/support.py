@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -31,9 +32,9 @@ IGNORED = {"softmax": 0.0, "softmin": 0.0, "log_softmax": -np.inf}
 # float64 has no wider lanes to hide in: two ULP is the promise.
 BOUND = {"float16": 0.51, "bfloat16": 0.51, "float32": 0.51, "float64": 2.0}
 
-# Two results within BOUND of one exact value are at most this many floats apart: 2 * 0.51 < 2, so neighbours; in
-# float64 2 * 2, and 2 more where the exact value is a power of two, below which the floats lie twice as dense.
-APART = {"float16": 1, "bfloat16": 1, "float32": 1, "float64": 6}
+# Two results within BOUND of one exact value are at most this many floats apart: BOUND above it, and twice as many
+# below it, where the exact value is a power of two, below which floats lie twice as dense.
+APART = {name: math.floor(3 * bound) for name, bound in BOUND.items()}
 
 
 def eps(dtype: np.dtype) -> float:

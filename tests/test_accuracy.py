@@ -90,6 +90,20 @@ def test_extreme_temperature(map_name: str, dtype: np.dtype, temperature: float)
     check(map_name, literal(dtype, [1, 2], [1, 2, 2], [0, 0, 0], [-3, 0.5, 8, 1]), temperature=temperature)
 
 
+def test_huge_logits_over_a_large_temperature(map_name: str, dtype: np.dtype) -> None:
+    # x - m is beyond the dtype's range, (x - m) / T is not.
+    top = largest(dtype)
+    rows = literal(dtype, [top, -top], [top, top / 4, -top], [-top, top / 2, 0, top / 8])
+    for temperature in (2.0, 3.0, 1e3, top / 2, top):
+        check(map_name, rows, temperature=temperature)
+
+
+def test_tiny_logits_over_a_tiny_temperature(map_name: str, dtype: np.dtype) -> None:
+    tiny = smallest(dtype)
+    for temperature in (sys.float_info.min, max(sys.float_info.min, tiny)):
+        check(map_name, literal(dtype, [0, tiny, -tiny], [3 * tiny, 5 * tiny, -tiny, 0]), temperature=temperature)
+
+
 @pytest.mark.parametrize("gap", [8, 10, 20, 50, 88, 100, 103, 300, 700])
 def test_confident_rows(name: str, dtype: np.dtype, gap: float) -> None:
     # log_softmax is -exp(-gap) at the winner: relative accuracy near zero, down into the subnormal numbers.

@@ -162,6 +162,17 @@ def test_torch_tensors(function: Function, kind: str, wrapped: bool) -> None:
     assert_same_bits(function(Exporter(tensor[:, 1:]) if wrapped else tensor[:, 1:]), function(same[:, 1:]))
 
 
+@pytest.mark.parametrize("kind", ["bfloat16", "float32"])
+def test_torch_0d_and_empty(name: str, kind: str) -> None:
+    torch = pytest.importorskip("torch")
+    dtype = np.dtype(ml_dtypes.bfloat16 if kind == "bfloat16" else kind)
+    for tensor in (torch.tensor(1.5), torch.empty((2, 0)), torch.empty((0, 2)), torch.ones(1)):
+        same = np.full(tuple(tensor.shape), 1.0 if tensor.ndim else 1.5, dtype=dtype)
+        assert_same_bits(
+            np.asarray(FUNCTIONS[name](tensor.to(getattr(torch, kind)))), np.asarray(FUNCTIONS[name](same))
+        )
+
+
 def test_torch_mask(function: Function) -> None:
     torch = pytest.importorskip("torch")
     mask = X > 0

@@ -177,6 +177,15 @@ def test_no_axis_at_all(name: str, dtype: np.dtype) -> None:
     assert (np.asarray(FUNCTIONS[name](x, axis=())) == wanted).all()
 
 
+def test_sixty_four_axes(name: str) -> None:
+    """As many as NumPy has."""
+    x = values((2, 3, 4, 5), DTYPES["float32"], 9, 10.0)
+    many = x.reshape((1,) * 20 + (2, 3) + (1,) * 30 + (4,) + (1,) * 10 + (5,))
+    for axes, same in (((-1,), (3,)), ((20, 63), (0, 3)), ((0, 21, 52, 62), (1, 2)), (tuple(range(64)), (0, 1, 2, 3))):
+        got, wanted = FUNCTIONS[name](many, axis=axes), FUNCTIONS[name](x, axis=same)
+        assert_same_bits(np.asarray(got).reshape(np.shape(wanted)), np.asarray(wanted), axes)
+
+
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
 def test_other_byte_order(name: str, kind: type) -> None:
     plain = values((3, 17), np.dtype(kind), 8, 10.0)

@@ -12,8 +12,8 @@ from support import APART, FUNCTIONS, IGNORED, assert_same_bits, assert_values, 
 
 INF, NAN = math.inf, math.nan
 
-# One lane, a pair, a row of classes, one past a register, a long row, one past a block.
-LENGTHS = (1, 2, 10, 17, 1000, 5000)
+# One lane, a pair, a row of classes, one past a register, more than 128, a long row, one past a block.
+LENGTHS = (1, 2, 10, 17, 200, 1000, 5000)
 
 # The values put into a row of ordinary numbers, and what becomes of softmax and log_softmax ("nan": the whole row;
 # "hidden": nothing but those places), of softmin, which sees their negatives, and of logsumexp (None: the others').
@@ -52,8 +52,9 @@ def down(rows: np.ndarray) -> tuple[np.ndarray, int]:
 LAYOUTS = (contiguous, strided, down)
 
 
-def ordinary(length: int, dtype: np.dtype, rows: int = 5) -> np.ndarray:
-    """Rows without anything special."""
+def ordinary(length: int, dtype: np.dtype, rows: int | None = None) -> np.ndarray:
+    """Rows without anything special: enough of the shorter ones to be taken sixteen at a time, and some left over."""
+    rows = rows or (5 if length > 200 else 21)
     return (np.random.default_rng(length).standard_normal((rows, length)) * 2).astype(dtype)
 
 
@@ -88,8 +89,7 @@ def test_special_values(case: str, name: str, dtype: np.dtype) -> None:
                 x, axis = layout(rows)
                 got = by_rows(name, function(x, axis=axis), axis)
                 what = (case, length, at, layout.__name__)
-                others = [0, 1, 3, 4]
-                assert_same_bits(got[others], expected_plain[others], what)
+                assert_same_bits(np.delete(got, 2, 0), np.delete(expected_plain, 2, 0), what)
                 row = got[2]
                 if name == "logsumexp":
                     expected = function(rest) if total is None else np.asarray(total, dtype)
@@ -110,7 +110,7 @@ def test_whole_row_special(name: str, dtype: np.dtype, length: int, value: float
     for layout in LAYOUTS:
         x, axis = layout(rows)
         got = by_rows(name, FUNCTIONS[name](x, axis=axis), axis)
-        assert_same_bits(got[[0, 1, 3, 4]], FUNCTIONS[name](plain)[[0, 1, 3, 4]])
+        assert_same_bits(np.delete(got, 2, 0), np.delete(FUNCTIONS[name](plain), 2, 0), layout.__name__)
         assert_values(got[2], np.full(got[2].shape, total if name == "logsumexp" else NAN), layout.__name__)
 
 

@@ -67,6 +67,17 @@ def test_one_long_row_with_options(threads: SetThreads, name: str) -> None:
         at_each_count(threads, lambda: FUNCTIONS[name](copy := x.copy(), out=copy))
 
 
+@pytest.mark.parametrize("kind", sorted(DTYPES))
+def test_one_long_row_in_any_layout(threads: SetThreads, name: str, kind: str) -> None:
+    """Split among threads or not, a row that no single stride covers is that of its contiguous copy."""
+    x = made((70, 90, 64), kind)
+    for view in (x.transpose(2, 0, 1), x[::-1, ::2, ::-1], x[:, :, :50]):
+        got = at_each_count(threads, lambda view=view: FUNCTIONS[name](view, axis=None), view.strides)
+        assert_same_bits(got, np.asarray(FUNCTIONS[name](view.copy(), axis=None)), view.strides)
+        got = at_each_count(threads, lambda view=view: FUNCTIONS[name](view, axis=(0, 2)), view.strides)
+        assert_same_bits(got, np.asarray(FUNCTIONS[name](view.copy(), axis=(0, 2))), view.strides)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("place", [0, 1_000_000, 2_000_018, ONE_ROW - 1])
 def test_special_value_in_one_threads_share(threads: SetThreads, name: str, place: int, value: float) -> None:
