@@ -15,7 +15,7 @@ import normexp
 # No deadline: a first call pays for page faults and for starting threads, which says nothing about the result.
 # Derandomized: a test that passed is the same test tomorrow; `--hypothesis-profile=search` looks further.
 settings.register_profile(
-    "suite", deadline=None, derandomize=True, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
+    "suite", deadline=None, derandomize=True, max_examples=300, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("search", deadline=None, max_examples=5000, suppress_health_check=list(HealthCheck))
 settings.load_profile("suite")

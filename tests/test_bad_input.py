@@ -16,15 +16,17 @@ X = np.arange(10.0, dtype=np.float32).reshape(2, 5) / 4
 SENTINEL = -77.0
 
 
+def expected_shape(name: str) -> tuple[int, ...]:
+    """The shape of the function's result for X."""
+    return (2,) if name == "logsumexp" else (2, 5)
+
+
 def refused(
     name: str, error: type[Exception] | tuple[type[Exception], ...], words: tuple[str, ...], x: Any = X, **options: Any
 ) -> None:
     """Call, expect that error with all these words in it, and find `out` untouched."""
-    if "out" not in options:
-        # What would fit, had the input been good.
-        good = np.zeros(np.shape(X)) if name != "logsumexp" else np.zeros(2)
-        options["out"] = np.full_like(good, SENTINEL, dtype=np.float32)
-    out = options["out"]
+    # What would fit, had the rest been good.
+    out = options.setdefault("out", np.full(expected_shape(name), SENTINEL, dtype=np.float32))
     before = bits(out) if isinstance(out, np.ndarray) else list(out) if out is not None else None
     with pytest.raises(error) as caught:
         FUNCTIONS[name](x, **options)
@@ -163,11 +165,6 @@ def test_where_shape(name: str, shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("mask", [1, 0.0, np.ones((2, 5), dtype=np.uint8), X, [1, 0, 1, 0, 1], "yes", [None] * 5])
 def test_where_dtype(name: str, mask: Any) -> None:
     refused(name, TypeError, ("where", "bool", str(np.asarray(mask).dtype)), where=mask)
-
-
-def expected_shape(name: str) -> tuple[int, ...]:
-    """The shape of the function's result for X."""
-    return (2,) if name == "logsumexp" else (2, 5)
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (5,), (2, 4), (5, 2), (2, 1), (1, 2, 5), (2, 5, 1), (0,)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import ml_dtypes
@@ -116,6 +117,20 @@ def test_a_row_does_not_see_its_batch(name: str, dtype: np.dtype, length: int) -
     for i in range(67):
         assert_same_bits(np.asarray(function(batch[i])), np.asarray(results[i]), i)
     assert_same_bits(np.moveaxis(np.asarray(function(batch.T, axis=0)), 0, -1), np.moveaxis(results.T, 0, -1))
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_signed_zeros(name: str, dtype: np.dtype, length: int) -> None:
+    """-0 equals +0, so that which of them counts as the largest must not depend on the way taken."""
+    rows = np.array(list(itertools.product([0.0, -0.0, -1.0, -np.inf], repeat=length))).astype(dtype)
+    function = FUNCTIONS[name]
+    for row in rows:
+        alone = np.asarray(function(row))
+        batch = np.tile(row, (40, 1))
+        assert_same_bits(np.asarray(function(batch)[0]), alone, ("batch", row))
+        columns = np.asarray(function(np.ascontiguousarray(batch.T), axis=0))
+        assert_same_bits(columns[..., 0], alone, ("columns", row))
+        assert_same_bits(np.asarray(function(np.repeat(row, 2)[::2])), alone, ("strided", row))
 
 
 def test_alignment_does_not_matter(name: str, dtype: np.dtype) -> None:
