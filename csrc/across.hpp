@@ -39,6 +39,7 @@ struct Across {
         }
         const char* from = job.x + at.x;
         const std::int64_t apart = rows_axis().x;
+        x = reinterpret_cast<const char*>(buffer), stride = sizeof(T) * lane_count;
         visit(job, 0, job.length, [&](std::int64_t i, const Offsets& in_row) NORMEXP_INLINE_LAMBDA {
             const char* element = from + in_row.x;
             T* to = buffer + i * lane_count;
@@ -47,7 +48,6 @@ struct Across {
             else
                 for (int lane = 0; lane < lane_count; ++lane) std::memcpy(to + lane, element + lane * apart, sizeof(T));
         });
-        x = reinterpret_cast<const char*>(buffer), stride = sizeof(T) * lane_count;
     }
     const T* logits(std::int64_t i) const { return reinterpret_cast<const T*>(x + i * stride); }
 
@@ -80,9 +80,10 @@ struct Across {
     Lanes fold_single_across(std::int64_t first, std::int64_t last, FloatLanes max, FloatLanes from) {
         const FloatLanes zero = broadcast<FloatLanes>(0.0);
         const SingleBase base = single_base(from);
+        const int used = last - first < lane_count ? int(last - first) : lane_count;
         Lanes sums[lane_count];
         FloatLanes lows[lane_count];
-        for (int i = 0; i < lane_count; ++i) sums[i] = broadcast<Lanes>(0.0), lows[i] = zero;
+        for (int i = 0; i < used; ++i) sums[i] = broadcast<Lanes>(0.0), lows[i] = zero;
         FloatLanes unseen = broadcast<FloatLanes>(1.0);
         for (std::int64_t i = first; i < last; ++i) {
             const FloatLanes v = load_floats(logits(i));
@@ -94,12 +95,44 @@ struct Across {
             sums[k] = sums[k] + widen(where_greater(left_out, zero, zero, e.hi));
             lows[k] = lows[k] + where_greater(left_out, zero, zero, e.lo);
         }
-        for (int i = 0; i < lane_count; ++i) sums[i] = sums[i] + widen(lows[i]);
-        return single_rest(tree_sum(sums), single_factor(widen(from)));
+        for (int i = 0; i < used; ++i) sums[i] = sums[i] + widen(lows[i]);
+        return single_rest(tree_sum(sums, used), single_factor(widen(from)));
+    }
+
+    // As fold_near_top() in lse.hpp: all lanes or none.
+    bool fold_near_top_across(std::int64_t first, std::int64_t last, State<Width, Lanes>& state) {
+        const std::int64_t head = last - first < lane_count ? last : first + lane_count;
+        const FloatLanes from = block_max_across(first, head);
+        if (largest(from) > single_limit || largest(from * -1.0f) > single_limit) return false;
+        const SingleBase base = single_base(from);
+        const int used = int(head - first);
+        Lanes sums[lane_count];
+        FloatLanes lows[lane_count], top = from;
+        for (int i = 0; i < used; ++i) sums[i] = broadcast<Lanes>(0.0), lows[i] = broadcast<FloatLanes>(0.0);
+        for (std::int64_t i = first; i < last; ++i) {
+            const FloatLanes v = load_floats(logits(i));
+            const Two<FloatLanes> e = exp_single(v, base);
+            if (staged) keep_single(&kept[i], e);
+            top = larger(top, v);
+            const int k = int((i - first) % lane_count);
+            sums[k] = sums[k] + widen(e.hi);
+            lows[k] = lows[k] + e.lo;
+        }
+        if (largest(top - from) > near_top) return false;
+        for (int i = 0; i < used; ++i) sums[i] = sums[i] + widen(lows[i]);
+        const Lanes wide = widen(from);
+        state = {wide, tree_sum(sums, used) * single_factor(wide) - broadcast<Lanes>(1.0)};
+        return true;
     }
 
     // Sets `fine` to false where a row needs the arithmetic of another.
     State<Width, Lanes> fold(std::int64_t first, std::int64_t last) {
+        if constexpr (may_be_single)
+            if (job.op == Op::softmax) {
+                State<Width, Lanes> state{};
+                fine = fine && fold_near_top_across(first, last, state);
+                return state;
+            }
         const auto best = block_max_across(first, last);
         const Lanes max = widen(best), zero = broadcast<Lanes>(0.0), one = broadcast<Lanes>(1.0);
         const Lanes from = where_equal(max, broadcast<Lanes>(-infinity), zero, max);
@@ -127,7 +160,7 @@ struct Across {
             e = where_greater(left_out, zero, number<Num<Width, Lanes>>(0.0), e);
             partial[i % lane_count] = accumulate(partial[i % lane_count], e);
         }
-        return {max, poisoned(scale_by(tree_sum(partial), Width::unscale))};
+        return {max, poisoned(scale_by(tree_sum(partial, last - first), Width::unscale))};
     }
     State<Width, Lanes> reduce() {
         State<Width, Lanes> state;
@@ -195,11 +228,8 @@ struct Across {
         move_to(at);
         fine = true, all_single = may_be_single;
         const State<Width, Lanes> state = reduce();
-        double max[lane_count], rest[lane_count];
-        store_doubles(max, state.max);
-        store_doubles(rest, leading(state.rest));
-        for (int lane = 0; lane < lane_count; ++lane)
-            fine = fine && max[lane] > -infinity && max[lane] < infinity && rest[lane] < infinity;
+        const Lanes rest = leading(state.rest);
+        fine = fine && sum_lanes((state.max - state.max) + (rest - rest)) == 0.0;  // all finite: inf - inf is NaN
         if (!fine || (maxima && may_be_single && !all_single)) return false;
         char* out = job.out + at.out;
         if (job.op == Op::softmax) {
@@ -217,8 +247,9 @@ struct Across {
                 return log_softmax_of(difference<Width, scaled>(signed_logits(i), state.max, scale), log_sum);
             });
         } else {
-            double value[lane_count];
+            double value[lane_count], max[lane_count];
             store_doubles(value, state_value(state));
+            store_doubles(max, state.max);
             for (int lane = 0; lane < lane_count; ++lane)
                 if (cancels(value[lane], max[lane], Width::two_words ? wide_margin_float64 : narrow_margin) ||
                     (!Width::two_words && cancels_single(value[lane], max[lane])))

@@ -74,7 +74,7 @@ struct Narrow {
 };
 // Blocks of ordinary float logits go through single.hpp; all else, row scalars and merging included, is as in Narrow.
 struct Single : Narrow {
-    static constexpr double lowest_base = -14.0;
+    static constexpr double lowest_base = -7.0;
 };
 struct Wide {
     static constexpr bool two_words = true;

@@ -29,11 +29,12 @@ static void one_row(Row<T>& row, const Scale& scale, std::int64_t index, Kept<Wi
     }
     const std::int64_t blocks = block_count(job);
     if (job.op == Op::softmax && blocks <= kept.most_blocks) {
-        const auto state = reduce_row<Width, scaled, true>(row, scale, &kept);
+        const auto state = reduce_row<Width, scaled, true, true>(row, scale, &kept);
         map_row<scaled>(row, 0, blocks, state, scale, kept.maxima, kept.exponentials);
         return;
     }
-    const auto state = reduce_row<Width, scaled, false>(row, scale, &kept);
+    const auto state = job.op == Op::softmax ? reduce_row<Width, scaled, false, true>(row, scale, &kept)
+                                             : reduce_row<Width, scaled, false, false>(row, scale, &kept);
     if (job.op == Op::logsumexp)
         store_one<T>(row.out, logsumexp_row(row, state));
     else
@@ -101,8 +102,13 @@ static void reduce_blocks(const Job& job, std::int64_t index, std::int64_t first
             row.any = false;
             const T* x = row.read(block);
             Num<Width, Lanes>* const none = nullptr;
-            const auto state = is_scaled(job) ? fold_block<Width, true, false>(x, row.count(block), scale, none)
-                                              : fold_block<Width, false, false>(x, row.count(block), scale, none);
+            const auto fold = [&]<bool scaled, bool for_softmax>() {
+                return fold_block<Width, scaled, false, for_softmax>(x, row.count(block), scale, none);
+            };
+            const bool softmax = job.op == Op::softmax;
+            const auto state = is_scaled(job) ? fold.template operator()<true, false>()
+                               : softmax      ? fold.template operator()<false, true>()
+                                              : fold.template operator()<false, false>();
             states[block] = plain<Width>(state, row.any);
             maxima[block] = state.max;
         }

@@ -593,9 +593,13 @@ NORMEXP_INLINE double largest_of(Number* buffer) {
     return buffer[0];
 }
 NORMEXP_INLINE double largest(FloatLanes v) {
+#if NORMEXP_VECTOR_BYTES == 64
+    return _mm512_reduce_max_ps(__m512(v.part[0]));
+#else
     float buffer[lane_count];
     store_floats(buffer, v);
     return largest_of(buffer);
+#endif
 }
 NORMEXP_INLINE double largest(Lanes v) {
     double buffer[lane_count];

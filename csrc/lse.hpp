@@ -44,11 +44,11 @@ NORMEXP_INLINE Num<Width, V> difference(V x, V max, const Scale& scale) {
     }
 }
 
-// Sum of sixteen partial sums in a fixed order. Works for double[16], Lanes[16] and their two-word forms.
+// Sum of sixteen partial sums in the order of sum_lanes(). Those from `used` on are zero, and are passed over.
 template <class N>
-NORMEXP_INLINE N tree_sum(N* partial) {
+NORMEXP_INLINE N tree_sum(N* partial, std::int64_t used = lane_count) {
     for (int width = lane_count / 2; width > 0; width /= 2)
-        for (int i = 0; i < width; ++i) partial[i] = add(partial[i], partial[i + width]);
+        for (int i = 0; i < width && i + width < used; ++i) partial[i] = add(partial[i], partial[i + width]);
     return partial[0];
 }
 NORMEXP_INLINE Two<double> sum_lanes(Two<Lanes> v) {
@@ -84,8 +84,8 @@ NORMEXP_INLINE State<Width, V> merge(const State<Width, V>& a, const State<Width
 // the normal numbers takes the row's max.
 template <class Width, bool scaled, class V>
 NORMEXP_INLINE V base_of(V block_max, V max, const Scale& scale) {
-    // With the excess of exp and a sum of 2^40, e^-400 still leaves a factor and its second word above 2^-1022, and
-    // e^-14 a float above 2^-126.
+    // With the excess of exp and a sum of 2^40, e^-400 still leaves a factor and its second word above 2^-1022. In
+    // floats: 2^-60 (the excess) e^-7 e^-20 (near_top) 2^-27 (a row of 2^27) is still 2^-126.
     const V limit = broadcast<V>(Width::lowest_base);
     const V distance = leading(difference<Width, scaled>(block_max, max, scale));
     return where_greater(distance, limit, block_max, max);
@@ -189,6 +189,57 @@ NORMEXP_INLINE void visit_sixteens(std::int64_t count, std::int64_t special, Run
 // What comes next in memory, the next block or row, arrives while this one is computed.
 NORMEXP_INLINE void prefetch_behind(const void* x) { __builtin_prefetch(x); }
 
+// Softmax needs only the sum, and not relative to its largest term: any logit near the top serves for the base. The first
+// sixteen of a block have one that is within this distance, unless the logits spread wider than e^20; so the search for
+// the max, a pass of its own, falls away. The state is then (base, sum - 1).
+constexpr double near_top = 20.0;
+
+template <bool keep, class T>
+NORMEXP_INLINE bool fold_near_top(const T* x, std::int64_t count, State<Single, double>& state, Lanes* kept, const char* out) {
+    const auto first = count >= lane_count ? load_floats(x) : load_compared_first(x, int(count), x[0]);
+    const double from = largest(larger(broadcast<FloatLanes>(-infinity), first));
+    if (!is_single<Single, false>(from)) return false;
+    const SingleBase base = single_base(broadcast<FloatLanes>(from));
+    const double factor = single_factor(from);
+    Lanes sum = broadcast<Lanes>(0.0);
+    FloatLanes low = broadcast<FloatLanes>(0.0), top = first;
+    const auto fold = [&](Two<FloatLanes> e) NORMEXP_INLINE_LAMBDA {
+        sum = sum + widen(e.hi);
+        low = low + e.lo;
+    };
+    visit_sixteens<single_pack * lane_count>(
+        count, count,
+        [&](std::int64_t at) NORMEXP_INLINE_LAMBDA {
+            const auto logits = each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA { return load_floats(x + at + i * lane_count); });
+            const auto e = exp_single(logits, base);
+#pragma GCC unroll 8
+            for (int i = 0; i < single_pack; ++i) {
+                prefetch_behind(x + count + at + i * lane_count);
+                if (out) __builtin_prefetch(out + (at + i * lane_count) * sizeof(T), 1);
+                top = larger(top, logits.of[i]);
+                if constexpr (keep) keep_single(kept + at / lane_count + i, {e.hi.of[i], e.lo.of[i]});
+                fold({e.hi.of[i], e.lo.of[i]});
+            }
+        },
+        [&](std::int64_t at) NORMEXP_INLINE_LAMBDA {
+            const FloatLanes logits = load_floats(x + at);
+            const Two<FloatLanes> e = exp_single(logits, base);
+            top = larger(top, logits);
+            if constexpr (keep) keep_single(kept + at / lane_count, e);
+            fold(e);
+        },
+        [&](std::int64_t at, int, int valid) NORMEXP_INLINE_LAMBDA {
+            const FloatLanes logits = load_compared_first(x + at, valid, x[0]);
+            const Two<FloatLanes> e = exp_single(logits, base);
+            top = larger(top, logits);
+            if constexpr (keep) keep_single(kept + at / lane_count, e);
+            fold({clear_from(e.hi, valid), clear_from(e.lo, valid)});
+        });
+    if (largest(top) - from > near_top) return false;
+    state = {from, sum_lanes(sum + widen(low)) * factor - 1.0};
+    return true;
+}
+
 template <bool keep, class T>
 NORMEXP_INLINE double fold_single(const T* x, std::int64_t count, double from, std::int64_t skipped, Lanes* kept) {
     const SingleBase base = single_base(broadcast<FloatLanes>(from));
@@ -227,8 +278,14 @@ NORMEXP_INLINE double fold_single(const T* x, std::int64_t count, double from, s
 }
 
 // Reduces x[0 .. count), count <= block_size. With `keep`, leaves excess * exp(x - max) in `kept`, for the map to come.
-template <class Width, bool scaled, bool keep, class T>
-static State<Width, double> fold_block(const T* x, std::int64_t count, const Scale& scale, Num<Width, Lanes>* kept) {
+// for_softmax: the sum is all that is wanted of the state. out: where the results will go, if it helps to say so.
+template <class Width, bool scaled, bool keep, bool for_softmax, class T>
+static State<Width, double> fold_block(const T* x, std::int64_t count, const Scale& scale, Num<Width, Lanes>* kept,
+                                       const char* out = nullptr) {
+    if constexpr (for_softmax && !scaled && __is_same(Width, Single)) {
+        State<Width, double> state;
+        if (fold_near_top<keep>(x, count, state, kept, out)) return state;
+    }
     const double max = block_max(x, count, scaled ? scale.sign : 1.0);
     if (max == infinity) return {max, number<Num<Width, double>>(quiet_nan)};
     // All -inf, or NaN: measure from 0, which gives exp(-inf) = 0 and keeps NaN.

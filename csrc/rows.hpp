@@ -4,6 +4,7 @@
 
 #include <new>
 
+#include "fixed_sum.hpp"
 #include "job.hpp"
 #include "lse.hpp"
 
@@ -184,19 +185,19 @@ struct Row {
         for (std::int64_t i = 0; i < count(block); ++i) to[i] = v;
         write(block);
     }
-
-   private:
+    // Results go straight to their place.
     bool direct() const { return job.out_contiguous && !mask && !job.stream; }
 };
 
 // Reduces the whole row in the given width. With `kept`, fills its maxima and, if asked to, its exponentials.
-template <class Width, bool scaled, bool keep, class T>
+template <class Width, bool scaled, bool keep, bool for_softmax, class T>
 static State<Width, double> reduce_row(Row<T>& row, const Scale& scale, Kept<Width>* kept) {
     const std::int64_t blocks = block_count(row.job);
     State<Width, double> state;
     for (std::int64_t block = 0; block < blocks; ++block) {
         auto* exponentials = keep ? kept->exponentials + block * (block_size / lane_count) : nullptr;
-        const auto next = fold_block<Width, scaled, keep>(row.read(block), row.count(block), scale, exponentials);
+        const char* out = for_softmax && row.direct() ? row.out + block * block_size * std::int64_t(sizeof(T)) : nullptr;
+        const auto next = fold_block<Width, scaled, keep, for_softmax>(row.read(block), row.count(block), scale, exponentials, out);
         if (kept) kept->maxima[block] = next.max;
         state = block == 0 ? next : merge<Width, scaled>(state, next, scale);
     }
@@ -204,7 +205,7 @@ static State<Width, double> reduce_row(Row<T>& row, const Scale& scale, Kept<Wid
 }
 template <class Width, class T>
 static State<Width, double> reduce_row(Row<T>& row) {
-    return reduce_row<Width, false, false>(row, Scale{}, static_cast<Kept<Width>*>(nullptr));
+    return reduce_row<Width, false, false, false>(row, Scale{}, static_cast<Kept<Width>*>(nullptr));
 }
 
 template <class T>
@@ -377,6 +378,18 @@ NORMEXP_INLINE bool cancels_single(double value, double max) { return max < 0 &&
 // 2^-56 of max: at 2^-27 that leaves float32 2^-29; float64 needs 2^-55.
 constexpr double narrow_margin = 0x1p-6, wide_margin = 0x1p-27, wide_margin_float64 = 0.25;
 
+// Exact is good to 2^-98 of max: at 2^-40 that leaves 2^-58.
+constexpr double exact_margin = 0x1p-40;
+template <class T>
+static double fixed_point_value(Row<T>& row) {
+    FixedSum sum;
+    for (std::int64_t block = 0; block < block_count(row.job); ++block) {
+        const T* x = row.read(block);
+        for (std::int64_t i = 0; i < row.count(block); ++i) sum.add(x[i]);
+    }
+    return sum.log();
+}
+
 template <class T>
 static double logsumexp_row(Row<T>& row, const State<typename Native<T>::Width, double>& state) {
     using Width = typename Native<T>::Width;
@@ -392,6 +405,8 @@ static double logsumexp_row(Row<T>& row, const State<typename Native<T>::Width, 
         value = state_value(reduce_row<Wide>(row));
     if (cancels(value, state.max, sizeof(T) == 8 ? wide_margin_float64 : wide_margin))
         value = state_value(reduce_row<Exact>(row));
+    if constexpr (sizeof(T) == 8)
+        if (state.max <= 0 && cancels(value, state.max, exact_margin)) value = fixed_point_value(row);
     return value;
 }
 
