@@ -18,6 +18,8 @@ struct Across {
     const char* x = nullptr;  // class i of the sixteen rows lies at x + i * stride, side by side
     std::int64_t stride = 0;
     bool staged = false;
+    bool fine = true;         // no row that needs rows.hpp
+    bool all_single = true;   // every block of every row is computed in float arithmetic
     alignas(64) T buffer[across_limit * lane_count];
     Num<Width, Lanes> kept[across_limit];
 
@@ -60,13 +62,59 @@ struct Across {
     Across(const Across&) = delete;
     Across& operator=(const Across&) = delete;
 
-    State<Width, Lanes> fold(std::int64_t first, std::int64_t last) {
+    static constexpr bool may_be_single = __is_same(Width, Single) && !scaled;
+
+    // The largest of classes [first, last) in each row.
+    typename Compared<T>::Type block_max_across(std::int64_t first, std::int64_t last) const {
         using L = typename Compared<T>::Type;
         L best = broadcast<L>(-infinity);
-        const float sign = scaled ? float(scale.sign) : 1.0f;
-        for (std::int64_t i = first; i < last; ++i) best = larger(best, load_compared(logits(i)) * sign);
+        for (std::int64_t i = first; i < last; ++i) {
+            L v = load_compared(logits(i));
+            if constexpr (scaled) v = v * float(scale.sign);
+            best = larger(best, v);
+        }
+        return best;
+    }
+
+    // In float arithmetic, as fold_single() in lse.hpp. Only where |from| <= single_limit in every lane.
+    Lanes fold_single_across(std::int64_t first, std::int64_t last, FloatLanes max, FloatLanes from) {
+        const FloatLanes zero = broadcast<FloatLanes>(0.0);
+        const SingleBase base = single_base(from);
+        Lanes sums[lane_count];
+        FloatLanes lows[lane_count];
+        for (int i = 0; i < lane_count; ++i) sums[i] = broadcast<Lanes>(0.0), lows[i] = zero;
+        FloatLanes unseen = broadcast<FloatLanes>(1.0);
+        for (std::int64_t i = first; i < last; ++i) {
+            const FloatLanes v = load_floats(logits(i));
+            Two<FloatLanes> e = exp_single(v, base);
+            if (staged) keep_single(&kept[i], e);
+            const FloatLanes left_out = where_equal(v, max, unseen, zero);
+            unseen = unseen - left_out;
+            const int k = int(i % lane_count);
+            sums[k] = sums[k] + widen(where_greater(left_out, zero, zero, e.hi));
+            lows[k] = lows[k] + where_greater(left_out, zero, zero, e.lo);
+        }
+        for (int i = 0; i < lane_count; ++i) sums[i] = sums[i] + widen(lows[i]);
+        return single_rest(tree_sum(sums), single_factor(widen(from)));
+    }
+
+    // Sets `fine` to false where a row needs the arithmetic of another.
+    State<Width, Lanes> fold(std::int64_t first, std::int64_t last) {
+        const auto best = block_max_across(first, last);
         const Lanes max = widen(best), zero = broadcast<Lanes>(0.0), one = broadcast<Lanes>(1.0);
         const Lanes from = where_equal(max, broadcast<Lanes>(-infinity), zero, max);
+        const auto poisoned = [&](Num<Width, Lanes> rest) NORMEXP_INLINE_LAMBDA {
+            return where_greater(max, broadcast<Lanes>(largest_finite), number<Num<Width, Lanes>>(quiet_nan), rest);
+        };
+        if constexpr (may_be_single) {
+            double bases[lane_count];
+            store_doubles(bases, from);
+            int singles = 0;
+            for (double base : bases) singles += is_single<Width, scaled>(base);
+            if (singles == lane_count) return {max, poisoned(fold_single_across(first, last, best, narrow(from)))};
+            if (singles > 0) fine = false;
+            all_single = false;
+        }
         Num<Width, Lanes> partial[lane_count];
         for (auto& p : partial) p = number<Num<Width, Lanes>>(0.0);
         Lanes unseen = one;  // 1 until the row's first maximum has gone by: that one is left out of the sum
@@ -79,9 +127,7 @@ struct Across {
             e = where_greater(left_out, zero, number<Num<Width, Lanes>>(0.0), e);
             partial[i % lane_count] = accumulate(partial[i % lane_count], e);
         }
-        auto rest = scale_by(tree_sum(partial), Width::unscale);
-        rest = where_greater(max, broadcast<Lanes>(largest_finite), number<Num<Width, Lanes>>(quiet_nan), rest);
-        return {max, rest};
+        return {max, poisoned(scale_by(tree_sum(partial), Width::unscale))};
     }
     State<Width, Lanes> reduce() {
         State<Width, Lanes> state;
@@ -94,18 +140,51 @@ struct Across {
         return state;
     }
 
+    NORMEXP_INLINE void store_any(T* to, Lanes v) { store(to, v); }
+    NORMEXP_INLINE void store_any(T* to, FloatLanes v) { store_floats(to, v); }
+
+    // Writes f(i), class i of the sixteen rows.
     template <class F>
     void write(char* out, F f) {
         const std::int64_t apart = rows_axis().out;
         visit(job, 0, job.length, [&](std::int64_t i, const Offsets& in_row) NORMEXP_INLINE_LAMBDA {
             char* to = out + in_row.out;
             if (apart == sizeof(T)) {
-                store(reinterpret_cast<T*>(to), f(i));
+                store_any(reinterpret_cast<T*>(to), f(i));
             } else {
                 T results[lane_count];
-                store(results, f(i));
+                store_any(results, f(i));
                 for (int lane = 0; lane < lane_count; ++lane) std::memcpy(to + lane * apart, results + lane, sizeof(T));
             }
+        });
+    }
+
+    // The base that a block's exponentials are measured from; the row's max if the row is one block.
+    Lanes base(std::int64_t block, const State<Width, Lanes>& state) const {
+        return maxima ? base_of<Width, scaled>(maxima[block], state.max, scale) : state.max;
+    }
+    void softmax(char* out, const State<Width, Lanes>& state) {
+        Lanes from = base(0, state);
+        auto factor = factor_of<Width, scaled>(from, state, scale);
+        if (staged) return write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept[i], factor); });
+        write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
+            if (i % block_size == 0) from = base(i / block_size, state), factor = factor_of<Width, scaled>(from, state, scale);
+            return softmax_of(exp<Width>(difference<Width, scaled>(signed_logits(i), from, scale)), factor);
+        });
+    }
+    void softmax_single(char* out, const State<Width, Lanes>& state) {
+        SingleBase from;
+        SingleFactor words;
+        const auto start = [&](std::int64_t block) {
+            const Lanes b = base(block, state);
+            from = single_base(narrow(b)), words = single_words(factor_of<Width, scaled>(b, state, scale) * single_factor(b));
+        };
+        start(0);
+        if (staged)
+            return write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept_single(&kept[i]), words); });
+        write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
+            if (i % block_size == 0) start(i / block_size);
+            return softmax_of(exp_single(load_floats(logits(i)), from), words);
         });
     }
 
@@ -114,28 +193,24 @@ struct Across {
     bool handle(std::int64_t row) {
         const Offsets at = row_offsets(job, row);
         move_to(at);
+        fine = true, all_single = may_be_single;
         const State<Width, Lanes> state = reduce();
         double max[lane_count], rest[lane_count];
         store_doubles(max, state.max);
         store_doubles(rest, leading(state.rest));
         for (int lane = 0; lane < lane_count; ++lane)
-            if (!(max[lane] > -infinity && max[lane] < infinity && rest[lane] < infinity)) return false;
+            fine = fine && max[lane] > -infinity && max[lane] < infinity && rest[lane] < infinity;
+        if (!fine || (maxima && may_be_single && !all_single)) return false;
         char* out = job.out + at.out;
         if (job.op == Op::softmax) {
-            if (staged) {
-                const auto factor = factor_of<Width, scaled>(state.max, state, scale);
-                write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept[i], factor); });
-                return true;
+            if constexpr (may_be_single) {
+                if (all_single)
+                    softmax_single(out, state);
+                else
+                    softmax(out, state);
+            } else {
+                softmax(out, state);
             }
-            Lanes base = state.max;
-            auto factor = factor_of<Width, scaled>(base, state, scale);
-            write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
-                if (maxima && i % block_size == 0) {
-                    base = base_of<Width, scaled>(maxima[i / block_size], state.max, scale);
-                    factor = factor_of<Width, scaled>(base, state, scale);
-                }
-                return softmax_of(exp<Width>(difference<Width, scaled>(signed_logits(i), base, scale)), factor);
-            });
         } else if (job.op == Op::log_softmax) {
             const auto log_sum = log1p<Width>(state.rest);
             write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
@@ -145,7 +220,9 @@ struct Across {
             double value[lane_count];
             store_doubles(value, state_value(state));
             for (int lane = 0; lane < lane_count; ++lane)
-                if (cancels(value[lane], max[lane], Width::two_words ? wide_margin_float64 : narrow_margin)) return false;
+                if (cancels(value[lane], max[lane], Width::two_words ? wide_margin_float64 : narrow_margin) ||
+                    (!Width::two_words && cancels_single(value[lane], max[lane])))
+                    return false;
             T results[lane_count];
             store(results, load_doubles(value));
             for (int lane = 0; lane < lane_count; ++lane)

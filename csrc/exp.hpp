@@ -1,14 +1,15 @@
-// The one exp of this library, in three widths, for arguments d <= 0 (a logit minus the row's largest).
+// The one exp of this library, in the widths it is needed in, for arguments d <= 0 (a logit minus the row's largest).
 //
 //     n = round(d / ln 2)      r = d - n ln 2, so |r| <= ln(2) / 2      exp(d) = 2^n e^r
 //
 // e^r is a polynomial. Its leading coefficients are applied in two-word arithmetic (words.hpp), as many as the width
 // asks for, the tail in plain double. All roundings are listed in docs/accuracy.md; tools/minimax.py makes the constants.
 //
-//     width    for                      two-word steps   relative error
-//     Narrow   float16, bfloat16, float32     0          2^-34.3 (polynomial) + 2^-44 (d, r and Horner, |d| <= 150)
-//     Wide     float64                        2          2^-56
-//     Exact    sums that nearly cancel       13          2^-100
+//     width    for                             two-word steps   relative error
+//     Single   blocks of floats, see single.hpp       -         2^-25
+//     Narrow   other floats; sums of floats           0         2^-34.3 (polynomial) + 2^-44 (d, r and Horner, |d| <= 150)
+//     Wide     float64                                2         2^-56
+//     Exact    sums that nearly cancel               13         2^-100
 #pragma once
 
 #include "words.hpp"
@@ -69,12 +70,18 @@ struct Narrow {
     static constexpr double zero_below = -150.0;
     static constexpr double excess = 1.0, unscale = 1.0;
     static constexpr double rounder = 0x1.8p52 + 1023;  // adding it rounds to an integer and leaves n + 1023 in the low bits
+    static constexpr double lowest_base = -400.0;       // see base_of() in lse.hpp
+};
+// Blocks of ordinary float logits go through single.hpp; all else, row scalars and merging included, is as in Narrow.
+struct Single : Narrow {
+    static constexpr double lowest_base = -14.0;
 };
 struct Wide {
     static constexpr bool two_words = true;
     static constexpr double zero_below = -880.0;
     static constexpr double excess = 0x1p256, unscale = 0x1p-256;
     static constexpr double rounder = 0x1.8p52 + 1023 + 256;
+    static constexpr double lowest_base = -400.0;
 };
 struct Exact : Wide {};
 
@@ -126,8 +133,8 @@ NORMEXP_INLINE Two<V> exp(Two<V> d)
         const Two<V> sum = fast_two_sum(broadcast<V>(hi), product.hi);
         p = {sum.hi, sum.lo + (lo != 0 ? product.lo + broadcast<V>(lo) : product.lo)};
     };
+    r = fast_two_sum(r.hi, r.lo);  // d.lo may be as large as 2^-44: the tail polynomial must not miss it
     if constexpr (exact) {
-        r = fast_two_sum(r.hi, r.lo);
         constexpr int first_two_word = 13;  // r^13/13! < 2^-52: from there on one word leaves an error below 2^-105
         V tail = broadcast<V>(factorial_inverses[24][0]);
 #pragma GCC unroll 16

@@ -105,7 +105,17 @@ NORMEXP_INLINE Lanes operator-(Lanes a) {
     return a;
 }
 
-// a * b + c with one rounding. Baseline x86-64 has no such instruction: there std::fma gives the same bits, slowly.
+// a * b + c with one rounding. Baseline x86-64 has no such instruction: there the C library's fma gives the same bits,
+// slowly. (Out of line: inlined, its calls made the kernels take minutes to compile.)
+#if defined(__x86_64__) && NORMEXP_VECTOR_BYTES == 16
+[[gnu::noinline]] static VecD fma_part(VecD a, VecD b, VecD c) {
+    return VecD{__builtin_fma(a[0], b[0], c[0]), __builtin_fma(a[1], b[1], c[1])};
+}
+[[gnu::noinline]] static VecF fma_part(VecF a, VecF b, VecF c) {
+    return VecF{__builtin_fmaf(a[0], b[0], c[0]), __builtin_fmaf(a[1], b[1], c[1]), __builtin_fmaf(a[2], b[2], c[2]),
+                __builtin_fmaf(a[3], b[3], c[3])};
+}
+#endif
 NORMEXP_INLINE double fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
 NORMEXP_INLINE Lanes fma(Lanes a, Lanes b, Lanes c) {
     NORMEXP_EACH_DOUBLE {
@@ -116,10 +126,67 @@ NORMEXP_INLINE Lanes fma(Lanes a, Lanes b, Lanes c) {
 #elif defined(__aarch64__)
         a.part[i] = VecD(vfmaq_f64(float64x2_t(c.part[i]), float64x2_t(a.part[i]), float64x2_t(b.part[i])));
 #else
-        for (int k = 0; k < doubles_per_part; ++k) a.part[i][k] = __builtin_fma(a.part[i][k], b.part[i][k], c.part[i][k]);
+        a.part[i] = fma_part(a.part[i], b.part[i], c.part[i]);
 #endif
     }
     return a;
+}
+
+NORMEXP_INLINE FloatLanes operator+(FloatLanes a, FloatLanes b) {
+    NORMEXP_EACH_FLOAT a.part[i] += b.part[i];
+    return a;
+}
+NORMEXP_INLINE FloatLanes operator-(FloatLanes a, FloatLanes b) {
+    NORMEXP_EACH_FLOAT a.part[i] -= b.part[i];
+    return a;
+}
+NORMEXP_INLINE FloatLanes operator*(FloatLanes a, FloatLanes b) {
+    NORMEXP_EACH_FLOAT a.part[i] *= b.part[i];
+    return a;
+}
+NORMEXP_INLINE FloatLanes fma(FloatLanes a, FloatLanes b, FloatLanes c) {
+    NORMEXP_EACH_FLOAT {
+#if NORMEXP_VECTOR_BYTES == 64
+        a.part[i] = VecF(_mm512_fmadd_ps(__m512(a.part[i]), __m512(b.part[i]), __m512(c.part[i])));
+#elif NORMEXP_VECTOR_BYTES == 32
+        a.part[i] = VecF(_mm256_fmadd_ps(__m256(a.part[i]), __m256(b.part[i]), __m256(c.part[i])));
+#elif defined(__aarch64__)
+        a.part[i] = VecF(vfmaq_f32(float32x4_t(c.part[i]), float32x4_t(a.part[i]), float32x4_t(b.part[i])));
+#else
+        a.part[i] = fma_part(a.part[i], b.part[i], c.part[i]);
+#endif
+    }
+    return a;
+}
+// The larger of both; a NaN in v stays.
+NORMEXP_INLINE FloatLanes at_least(FloatLanes v, FloatLanes low) {
+    NORMEXP_EACH_FLOAT v.part[i] = low.part[i] > v.part[i] ? low.part[i] : v.part[i];
+    return v;
+}
+struct IntLanes {
+    VecU32 part[float_parts];
+};
+// (bits of v + offset) << 23, as a float: a power of two out of the low bits of a float's significand.
+NORMEXP_INLINE FloatLanes exponent_from_low_bits(FloatLanes v, IntLanes offset) {
+    NORMEXP_EACH_FLOAT v.part[i] = VecF((VecU32(v.part[i]) + offset.part[i]) << 23);
+    return v;
+}
+NORMEXP_INLINE IntLanes bits_of(FloatLanes v) {
+    IntLanes r;
+    NORMEXP_EACH_FLOAT r.part[i] = VecU32(v.part[i]);
+    return r;
+}
+NORMEXP_INLINE IntLanes operator-(std::uint32_t a, IntLanes b) {
+    NORMEXP_EACH_FLOAT b.part[i] = a - b.part[i];
+    return b;
+}
+NORMEXP_INLINE FloatLanes where_equal(FloatLanes a, FloatLanes b, FloatLanes x, FloatLanes y) {
+    NORMEXP_EACH_FLOAT x.part[i] = a.part[i] == b.part[i] ? x.part[i] : y.part[i];
+    return x;
+}
+NORMEXP_INLINE FloatLanes where_greater(FloatLanes a, FloatLanes b, FloatLanes x, FloatLanes y) {
+    NORMEXP_EACH_FLOAT x.part[i] = a.part[i] > b.part[i] ? x.part[i] : y.part[i];
+    return x;
 }
 
 // "when a > b then x else y", lane by lane; a NaN in a or b takes y.
@@ -179,12 +246,34 @@ NORMEXP_INLINE Split<Lanes> split(Lanes u) {
     return r;
 }
 
+// Part by part: GCC copies the whole struct through sixteen-byte pieces and then waits for them.
 NORMEXP_INLINE Lanes load_doubles(const double* p) {
     Lanes r;
-    std::memcpy(&r, p, sizeof r);
+    NORMEXP_EACH_DOUBLE std::memcpy(&r.part[i], p + i * doubles_per_part, sizeof(VecD));
     return r;
 }
-NORMEXP_INLINE void store_doubles(double* p, Lanes v) { std::memcpy(p, &v, sizeof v); }
+NORMEXP_INLINE void store_doubles(double* p, Lanes v) {
+    NORMEXP_EACH_DOUBLE std::memcpy(p + i * doubles_per_part, &v.part[i], sizeof(VecD));
+}
+
+// Sum of the lanes, always in this order: i + (i + 8), then + 4, + 2, + 1 apart.
+NORMEXP_INLINE double sum_lanes(Lanes v) {
+#pragma GCC unroll 4
+    for (int half = double_parts / 2; half > 0; half /= 2)
+#pragma GCC unroll 4
+        for (int i = 0; i < half; ++i) v.part[i] += v.part[i + half];
+    const VecD a = v.part[0];
+#if NORMEXP_VECTOR_BYTES == 64
+    const __m256d b = _mm256_add_pd(_mm512_castpd512_pd256(__m512d(a)), _mm512_extractf64x4_pd(__m512d(a), 1));
+    const __m128d c = _mm_add_pd(_mm256_castpd256_pd128(b), _mm256_extractf128_pd(b, 1));
+    return c[0] + c[1];
+#elif NORMEXP_VECTOR_BYTES == 32
+    const __m128d c = _mm_add_pd(_mm256_castpd256_pd128(__m256d(a)), _mm256_extractf128_pd(__m256d(a), 1));
+    return c[0] + c[1];
+#else
+    return a[0] + a[1];
+#endif
+}
 
 NORMEXP_INLINE Lanes set_lane(Lanes v, int lane, double value) {
     double buffer[lane_count];
@@ -202,7 +291,7 @@ NORMEXP_INLINE Lanes set_from(Lanes v, int count, double value) {
 
 NORMEXP_INLINE FloatLanes load_floats(const float* p) {
     FloatLanes r;
-    std::memcpy(&r, p, sizeof r);
+    NORMEXP_EACH_FLOAT std::memcpy(&r.part[i], p + i * floats_per_part, sizeof(VecF));
     return r;
 }
 // Exact.
@@ -284,7 +373,20 @@ NORMEXP_INLINE FloatLanes narrow(Lanes v) {
     return r;
 }
 
-NORMEXP_INLINE void store_floats(float* p, FloatLanes v) { std::memcpy(p, &v, sizeof v); }
+NORMEXP_INLINE void store_floats(float* p, FloatLanes v) {
+    NORMEXP_EACH_FLOAT std::memcpy(p + i * floats_per_part, &v.part[i], sizeof(VecF));
+}
+NORMEXP_INLINE FloatLanes clear_lane(FloatLanes v, int lane) {
+    float buffer[lane_count];
+    store_floats(buffer, v);
+    buffer[lane] = 0;
+    return load_floats(buffer);
+}
+NORMEXP_INLINE FloatLanes clear_from(FloatLanes v, int count) {
+    alignas(64) static constexpr float index[lane_count] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return where_greater(broadcast<FloatLanes>(count), load_floats(index), v, broadcast<FloatLanes>(0.0));
+}
+
 NORMEXP_INLINE void store_floats(Half* p, FloatLanes v) {
 #if NORMEXP_VECTOR_BYTES == 64
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(__m512(v.part[0]), _MM_FROUND_TO_NEAREST_INT));
@@ -448,6 +550,18 @@ template <>
     const unsigned mask = (1u << count) - 1;
     _mm512_mask_storeu_pd(p, __mmask8(mask), __m512d(v.part[0]));
     _mm512_mask_storeu_pd(p + 8, __mmask8(mask >> 8), __m512d(v.part[1]));
+}
+#endif
+template <class T>
+NORMEXP_INLINE void store_floats_first(T* p, int count, FloatLanes v) {
+    T buffer[lane_count];
+    store_floats(buffer, v);
+    std::memcpy(p, buffer, std::size_t(count) * sizeof(T));
+}
+#if NORMEXP_VECTOR_BYTES == 64
+template <>
+[[gnu::always_inline]] inline void store_floats_first<float>(float* p, int count, FloatLanes v) {
+    _mm512_mask_storeu_ps(p, __mmask16((1u << count) - 1), __m512(v.part[0]));
 }
 #endif
 template <class T>

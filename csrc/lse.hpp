@@ -9,6 +9,7 @@
 #pragma once
 
 #include "log1p.hpp"
+#include "single.hpp"
 
 namespace normexp::NORMEXP_LEVEL {
 
@@ -50,11 +51,6 @@ NORMEXP_INLINE N tree_sum(N* partial) {
         for (int i = 0; i < width; ++i) partial[i] = add(partial[i], partial[i + width]);
     return partial[0];
 }
-NORMEXP_INLINE double sum_lanes(Lanes v) {
-    double buffer[lane_count];
-    store_doubles(buffer, v);
-    return tree_sum(buffer);
-}
 NORMEXP_INLINE Two<double> sum_lanes(Two<Lanes> v) {
     double hi[lane_count], lo[lane_count];
     store_doubles(hi, v.hi);
@@ -88,15 +84,52 @@ NORMEXP_INLINE State<Width, V> merge(const State<Width, V>& a, const State<Width
 // the normal numbers takes the row's max.
 template <class Width, bool scaled, class V>
 NORMEXP_INLINE V base_of(V block_max, V max, const Scale& scale) {
-    const V limit = broadcast<V>(-400.0);  // e^-400 / (2^256 * 2^40) with its second word is still above 2^-1022
+    // With the excess of exp and a sum of 2^40, e^-400 still leaves a factor and its second word above 2^-1022, and
+    // e^-14 a float above 2^-126.
+    const V limit = broadcast<V>(Width::lowest_base);
     const V distance = leading(difference<Width, scaled>(block_max, max, scale));
     return where_greater(distance, limit, block_max, max);
 }
 template <class Width, bool scaled, class V>
 NORMEXP_INLINE Num<Width, V> factor_of(V base, const State<Width, V>& state, const Scale& scale) {
     const auto inverse = scale_by(reciprocal(add(broadcast<V>(1.0), state.rest)), Width::unscale);
+    if constexpr (__is_same(V, double))
+        if (base == state.max) return inverse;  // the factor below is exactly 1
     const auto moved = scale_by(exp<Width>(difference<Width, scaled>(base, state.max, scale)), Width::unscale);
     return multiply(moved, inverse);
+}
+
+// Whether a block whose exponentials are measured from `base` is computed in float arithmetic.
+template <class Width, bool scaled>
+NORMEXP_INLINE bool is_single(double base) {
+    if constexpr (!__is_same(Width, Single) || scaled) return false;
+    return base >= -single_limit && base <= single_limit;
+}
+// 2^-60 exp(-r0): what the sum of exp_single's results, or one of them, is to be multiplied by.
+NORMEXP_INLINE double single_factor(double base) {
+    const float rounder = float(single_rounder);
+    const float n = __builtin_fmaf(float(base), float(single_log2_e), rounder) - rounder;
+    return exp<Narrow>(single_correction(base, double(n))) / single_excess;
+}
+NORMEXP_INLINE Lanes single_factor(Lanes base) {
+    const FloatLanes n = single_shifted(narrow(base)) - broadcast<FloatLanes>(single_rounder);
+    return exp<Narrow>(single_correction(base, widen(n))) * (1.0 / single_excess);
+}
+NORMEXP_INLINE double single_rest(double sum, double factor) {
+    const double rest = sum * factor;
+    return rest < single_nothing ? 0.0 : rest;
+}
+NORMEXP_INLINE Lanes single_rest(Lanes sum, Lanes factor) {
+    const Lanes rest = sum * factor;
+    return where_greater(broadcast<Lanes>(single_nothing), rest, broadcast<Lanes>(0.0), rest);
+}
+NORMEXP_INLINE void keep_single(Lanes* to, Two<FloatLanes> e) {
+    auto* floats = reinterpret_cast<float*>(to);
+    store_floats(floats, e.hi), store_floats(floats + lane_count, e.lo);
+}
+NORMEXP_INLINE Two<FloatLanes> kept_single(const Lanes* from) {
+    const auto* floats = reinterpret_cast<const float*>(from);
+    return {load_floats(floats), load_floats(floats + lane_count)};
 }
 
 // ---- a block of one row: lanes along the row -------------------------------------------------------------------------
@@ -134,6 +167,65 @@ NORMEXP_INLINE std::int64_t first_equal(const T* x, std::int64_t count, double v
     return count;
 }
 
+// Visits [0, count) in order: run_of(at) for runs of single_pack sixteens, whole(at) for sixteens, and part(at, lane to leave out, lanes) for
+// the one sixteen that holds index `special` and for the last 1 to 15.
+template <int run_length, class Run, class Whole, class Part>
+NORMEXP_INLINE void visit_sixteens(std::int64_t count, std::int64_t special, Run run_of, Whole whole, Part part) {
+    const std::int64_t full = count / lane_count * lane_count;
+    const std::int64_t stop = special < full ? special / lane_count * lane_count : full;
+    const auto until = [&](std::int64_t at, std::int64_t end) NORMEXP_INLINE_LAMBDA {
+        for (; at + run_length <= end; at += run_length) run_of(at);
+        for (; at < end; at += lane_count) whole(at);
+        return at;
+    };
+    std::int64_t at = 0;
+    while (at < full) {  // twice at most; a loop, so that `until` is one body in the program
+        at = until(at, at <= stop ? stop : full);
+        if (at == stop && at < full) part(at, int(special - at), lane_count), at += lane_count;
+    }
+    if (at < count) part(at, special >= at ? int(special - at) : lane_count, int(count - at));
+}
+
+// What comes next in memory, the next block or row, arrives while this one is computed.
+NORMEXP_INLINE void prefetch_behind(const void* x) { __builtin_prefetch(x); }
+
+template <bool keep, class T>
+NORMEXP_INLINE double fold_single(const T* x, std::int64_t count, double from, std::int64_t skipped, Lanes* kept) {
+    const SingleBase base = single_base(broadcast<FloatLanes>(from));
+    const double factor = single_factor(from);  // before the loop: it does not wait for the sum
+    Lanes sum = broadcast<Lanes>(0.0);
+    FloatLanes low = broadcast<FloatLanes>(0.0);
+    const auto fold = [&](Two<FloatLanes> e) NORMEXP_INLINE_LAMBDA {
+        sum = sum + widen(e.hi);
+        low = low + e.lo;
+    };
+    visit_sixteens<single_pack * lane_count>(
+        count, skipped,
+        [&](std::int64_t at) NORMEXP_INLINE_LAMBDA {
+            const auto e = exp_single(each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA { return load_floats(x + at + i * lane_count); }), base);
+#pragma GCC unroll 8
+            for (int i = 0; i < single_pack; ++i) {
+                prefetch_behind(x + count + at + i * lane_count);
+                if constexpr (keep) keep_single(kept + at / lane_count + i, {e.hi.of[i], e.lo.of[i]});
+                fold({e.hi.of[i], e.lo.of[i]});
+            }
+        },
+        [&](std::int64_t at) NORMEXP_INLINE_LAMBDA {
+            const Two<FloatLanes> e = exp_single(load_floats(x + at), base);
+            if constexpr (keep) keep_single(kept + at / lane_count, e);
+            fold(e);
+        },
+        [&](std::int64_t at, int left_out, int valid) NORMEXP_INLINE_LAMBDA {
+            Two<FloatLanes> e = exp_single(
+                valid == lane_count ? load_floats(x + at) : load_compared_first(x + at, valid, x[0]), base);
+            if constexpr (keep) keep_single(kept + at / lane_count, e);
+            if (left_out < lane_count) e = {clear_lane(e.hi, left_out), clear_lane(e.lo, left_out)};
+            if (valid < lane_count) e = {clear_from(e.hi, valid), clear_from(e.lo, valid)};
+            fold(e);
+        });
+    return single_rest(sum_lanes(sum + widen(low)), factor);
+}
+
 // Reduces x[0 .. count), count <= block_size. With `keep`, leaves excess * exp(x - max) in `kept`, for the map to come.
 template <class Width, bool scaled, bool keep, class T>
 static State<Width, double> fold_block(const T* x, std::int64_t count, const Scale& scale, Num<Width, Lanes>* kept) {
@@ -142,35 +234,30 @@ static State<Width, double> fold_block(const T* x, std::int64_t count, const Sca
     // All -inf, or NaN: measure from 0, which gives exp(-inf) = 0 and keeps NaN.
     const double from = max == -infinity ? 0.0 : max;
     const std::int64_t skipped = first_equal(x, count, scaled ? scale.sign * max : max);
+    if constexpr (__is_same(Width, Single) && !scaled)
+        if (is_single<Width, scaled>(from)) return {max, fold_single<keep>(x, count, from, skipped, kept)};
 
     const Lanes shift = broadcast<Lanes>(from), sign = broadcast<Lanes>(scale.sign);
     auto sum = number<Num<Width, Lanes>>(0.0);
     const auto exp_of = [&](Lanes logits, std::int64_t at) NORMEXP_INLINE_LAMBDA {
-        // What comes next in memory, the next block or row, arrives while this one is computed.
-        __builtin_prefetch(reinterpret_cast<const char*>(x + count + at));
         if constexpr (scaled) logits = logits * sign;
         const Num<Width, Lanes> e = exp<Width>(difference<Width, scaled>(logits, shift, scale));
         if constexpr (keep) kept[at / lane_count] = e;
         return e;
     };
-    // Whole sixteens up to the one with the largest element, that one, and those after it.
-    const std::int64_t whole = count / lane_count * lane_count;
-    const std::int64_t special = skipped < whole ? skipped / lane_count * lane_count : whole;
-    std::int64_t at = 0;
-    for (; at < special; at += lane_count) sum = accumulate(sum, exp_of(load(x + at), at));
-    if (at < whole) {
-        Num<Width, Lanes> e = exp_of(load(x + at), at);
-        clear_lane(e, int(skipped - at));
-        sum = accumulate(sum, e);
-        at += lane_count;
-    }
-    for (; at < whole; at += lane_count) sum = accumulate(sum, exp_of(load(x + at), at));
-    if (at < count) {
-        Num<Width, Lanes> e = exp_of(load_first(x + at, int(count - at), x[0]), at);
-        if (skipped >= at && skipped < count) clear_lane(e, int(skipped - at));
-        clear_from(e, int(count - at));
-        sum = accumulate(sum, e);
-    }
+    const auto whole = [&](std::int64_t at) NORMEXP_INLINE_LAMBDA {
+        prefetch_behind(x + count + at);
+        sum = accumulate(sum, exp_of(load(x + at), at));
+    };
+    visit_sixteens<lane_count>(
+        count, skipped, whole,
+        whole,
+        [&](std::int64_t at, int left_out, int valid) NORMEXP_INLINE_LAMBDA {
+            Num<Width, Lanes> e = exp_of(valid == lane_count ? load(x + at) : load_first(x + at, valid, x[0]), at);
+            if (left_out < lane_count) clear_lane(e, left_out);
+            if (valid < lane_count) clear_from(e, valid);
+            sum = accumulate(sum, e);
+        });
     return {max, scale_by(sum_lanes(sum), Width::unscale)};
 }
 

@@ -11,7 +11,7 @@ namespace normexp::NORMEXP_LEVEL {
 
 template <class T>
 struct Native {
-    using Width = Narrow;
+    using Width = Single;
 };
 template <>
 struct Native<double> {
@@ -229,6 +229,17 @@ NORMEXP_INLINE Lanes softmax_of(Lanes e, Lanes factor) { return e * factor; }
 NORMEXP_INLINE Lanes softmax_of(Two<Lanes> e, Two<Lanes> factor) {
     return fma(e.hi, factor.hi, fma(e.hi, factor.lo, e.lo * factor.hi));
 }
+// In floats: with the factor's second word and the exponential's, one rounding.
+struct SingleFactor {
+    FloatLanes hi, lo;
+};
+NORMEXP_INLINE SingleFactor single_words(Lanes factor) {
+    const FloatLanes hi = narrow(factor);
+    return {hi, narrow(factor - widen(hi))};
+}
+NORMEXP_INLINE FloatLanes softmax_of(Two<FloatLanes> e, const SingleFactor& factor) {
+    return fma(e.hi, factor.hi, fma(e.hi, factor.lo, e.lo * factor.hi));
+}
 // d - log(1 + rest): neither term is positive, so nothing cancels.
 NORMEXP_INLINE Lanes log_softmax_of(Lanes d, Lanes log_sum) { return d - log_sum; }
 NORMEXP_INLINE Lanes log_softmax_of(Two<Lanes> d, Two<Lanes> log_sum) {
@@ -246,19 +257,76 @@ NORMEXP_INLINE auto spread(N value) {
         return Two<Lanes>{broadcast<Lanes>(value.hi), broadcast<Lanes>(value.lo)};
 }
 
-// Writes f(logits) for a block.
-template <class T, class F>
-NORMEXP_INLINE void map_block(const T* x, T* out, std::int64_t count, F f) {
-    std::int64_t at = 0;
-    for (; at + lane_count <= count; at += lane_count) store(out + at, f(load(x + at)));
-    if (at < count) store_first(out + at, int(count - at), f(load_first(x + at, int(count - at), x[0])));
+// Writes f(at), the results of the sixteen from `at` on, for a block. For the last 1 to 15 it calls last(at, how many).
+template <class T>
+NORMEXP_INLINE void store_part(T* out, int count, Lanes v) {
+    count == lane_count ? store(out, v) : store_first(out, count, v);
 }
-// Writes f(index of the sixteen) for a block.
+template <class T>
+NORMEXP_INLINE void store_part(T* out, int count, FloatLanes v) {
+    count == lane_count ? store_floats(out, v) : store_floats_first(out, count, v);
+}
 template <class T, class F>
-NORMEXP_INLINE void map_kept(T* out, std::int64_t count, F f) {
+NORMEXP_INLINE void map_block(T* out, std::int64_t count, F f) {
     std::int64_t at = 0;
-    for (; at + lane_count <= count; at += lane_count) store(out + at, f(at / lane_count));
-    if (at < count) store_first(out + at, int(count - at), f(at / lane_count));
+    for (; at + lane_count <= count; at += lane_count) store_part(out + at, lane_count, f(at, lane_count));
+    if (at < count) store_part(out + at, int(count - at), f(at, int(count - at)));
+}
+template <class T>
+NORMEXP_INLINE Lanes load_part(const T* x, std::int64_t at, int count) {
+    return count == lane_count ? load(x + at) : load_first(x + at, count, x[0]);
+}
+template <class T>
+NORMEXP_INLINE auto load_compared_part(const T* x, std::int64_t at, int count) {
+    return count == lane_count ? load_compared(x + at) : load_compared_first(x + at, count, x[0]);
+}
+
+// Softmax of one block into `out`. e: its exponentials, or null; x: its logits, needed only without them.
+template <bool scaled, class Width, class T>
+NORMEXP_INLINE void softmax_block(const T* x, T* out, std::int64_t count, double base, const State<Width, double>& state,
+                                  const Scale& scale, const Num<Width, Lanes>* e) {
+    const auto factor = factor_of<Width, scaled>(base, state, scale);
+    if constexpr (__is_same(Width, Single) && !scaled)
+        if (is_single<Width, scaled>(base)) {
+            const SingleFactor words = single_words(broadcast<Lanes>(factor * single_factor(base)));
+            const SingleBase from = single_base(broadcast<FloatLanes>(base));
+            if (e)
+                return map_block(out, count, [&](std::int64_t at, int) NORMEXP_INLINE_LAMBDA {
+                    return softmax_of(kept_single(e + at / lane_count), words);
+                });
+            constexpr int run_length = single_pack * lane_count;
+            const std::int64_t runs = count / run_length * run_length;
+            for (std::int64_t at = 0; at < runs; at += run_length) {
+                const auto p = exp_single(each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA { return load_floats(x + at + i * lane_count); }), from);
+                const auto results = each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA {
+                    return softmax_of(Two<FloatLanes>{p.hi.of[i], p.lo.of[i]}, words);
+                });
+                for (int i = 0; i < single_pack; ++i) store_floats(out + at + i * lane_count, results.of[i]);
+            }
+            return map_block(out + runs, count - runs, [&](std::int64_t at, int valid) NORMEXP_INLINE_LAMBDA {
+                return softmax_of(exp_single(load_compared_part(x + runs, at, valid), from), words);
+            });
+        }
+    const auto words = spread(factor);
+    if (e)
+        return map_block(out, count, [&](std::int64_t at, int) NORMEXP_INLINE_LAMBDA { return softmax_of(e[at / lane_count], words); });
+    const Lanes from = broadcast<Lanes>(base), sign = broadcast<Lanes>(scale.sign);
+    map_block(out, count, [&](std::int64_t at, int valid) NORMEXP_INLINE_LAMBDA {
+        Lanes logits = load_part(x, at, valid);
+        if constexpr (scaled) logits = logits * sign;
+        return softmax_of(exp<Width>(difference<Width, scaled>(logits, from, scale)), words);
+    });
+}
+
+template <bool scaled, class Width, class T>
+NORMEXP_INLINE void log_softmax_block(const T* x, T* out, std::int64_t count, const State<Width, double>& state, const Scale& scale) {
+    const Lanes max = broadcast<Lanes>(state.max), sign = broadcast<Lanes>(scale.sign);
+    const auto log_sum = spread(log1p<Width>(state.rest));
+    map_block(out, count, [&](std::int64_t at, int valid) NORMEXP_INLINE_LAMBDA {
+        Lanes logits = load_part(x, at, valid);
+        if constexpr (scaled) logits = logits * sign;
+        return log_softmax_of(difference<Width, scaled>(logits, max, scale), log_sum);
+    });
 }
 
 // Maps the row's blocks [first, last). maxima: those of all blocks; kept: the exponentials of fold_block, or null.
@@ -272,32 +340,15 @@ static void map_row(Row<T>& row, std::int64_t first, std::int64_t last, const St
         for (std::int64_t block = first; block < last; ++block) row.fill(block, value);
         return;
     }
-    const Lanes sign = broadcast<Lanes>(scale.sign);
-    const auto distance = [&](Lanes logits, Lanes from) NORMEXP_INLINE_LAMBDA {
-        if constexpr (scaled) logits = logits * sign;
-        return difference<Width, scaled>(logits, from, scale);
-    };
-    if (row.job.op == Op::log_softmax) {
-        const Lanes max = broadcast<Lanes>(state.max);
-        const auto log_sum = spread(log1p<Width>(state.rest));
-        for (std::int64_t block = first; block < last; ++block) {
-            map_block(row.read(block), row.target(block), row.count(block),
-                      [&](Lanes logits) NORMEXP_INLINE_LAMBDA { return log_softmax_of(distance(logits, max), log_sum); });
-            row.write(block);
-        }
-        return;
-    }
     for (std::int64_t block = first; block < last; ++block) {
-        const double base = base_of<Width, scaled>(maxima[block], state.max, scale);
-        const auto factor = spread(factor_of<Width, scaled>(base, state, scale));
-        const Lanes from = broadcast<Lanes>(base);
-        const auto* e = kept && base == maxima[block] ? kept + block * (block_size / lane_count) : nullptr;
-        if (e)
-            map_kept(row.target(block), row.count(block), [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(e[i], factor); });
-        else
-            map_block(row.read(block), row.target(block), row.count(block), [&](Lanes logits) NORMEXP_INLINE_LAMBDA {
-                return softmax_of(exp<Width>(distance(logits, from)), factor);
-            });
+        if (row.job.op == Op::log_softmax) {
+            log_softmax_block<scaled>(row.read(block), row.target(block), row.count(block), state, scale);
+        } else {
+            const double base = base_of<Width, scaled>(maxima[block], state.max, scale);
+            const auto* e = kept && base == maxima[block] ? kept + block * (block_size / lane_count) : nullptr;
+            const T* x = e ? nullptr : row.read(block);
+            softmax_block<scaled>(x, row.target(block), row.count(block), base, state, scale, e);
+        }
         row.write(block);
     }
 }
@@ -320,6 +371,8 @@ NORMEXP_INLINE bool cancels(double value, double max, double margin) {
     const double size = value < 0 ? -value : value, whole = max < 0 ? -max : max;
     return size < margin * whole;
 }
+// Single leaves 2^-25 in log(1 + rest): beside a result below 1 that is more than a quarter of a unit of float32.
+NORMEXP_INLINE bool cancels_single(double value, double max) { return max < 0 && value < 1.0 && value > -1.0; }
 // Narrow is good to 2^-33 of max: below 2^-6 it would cost 2^-27, an eighth of a unit of float32. Wide is good to
 // 2^-56 of max: at 2^-27 that leaves float32 2^-29; float64 needs 2^-55.
 constexpr double narrow_margin = 0x1p-6, wide_margin = 0x1p-27, wide_margin_float64 = 0.25;
@@ -334,6 +387,7 @@ static double logsumexp_row(Row<T>& row, const State<typename Native<T>::Width, 
     }
     if (leading(state.rest) != leading(state.rest)) return quiet_nan;
     double value = state_value(state);
+    if (!Width::two_words && cancels_single(value, state.max)) value = state_value(reduce_row<Narrow>(row));
     if (!Width::two_words && cancels(value, state.max, narrow_margin))
         value = state_value(reduce_row<Wide>(row));
     if (cancels(value, state.max, sizeof(T) == 8 ? wide_margin_float64 : wide_margin))
