@@ -14,7 +14,9 @@ SANITIZED := build/sanitize
 # The directories too: their times change when a file comes or goes.
 SOURCES := pyproject.toml CMakeLists.txt README.md $(shell find csrc src -name __pycache__ -prune -o -print)
 
-.PHONY: help verify test bench lint install sanitize clean
+CXX_SOURCES = find csrc -name '*.[ch]pp'
+
+.PHONY: help verify test bench lint format install sanitize clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -33,20 +35,26 @@ lint: $(STAMPS)/package $(STAMPS)/tools ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	find csrc -name '*.[ch]pp' -exec $(BIN)/clang-format --dry-run -Werror {} +
+	$(CXX_SOURCES) -exec $(BIN)/clang-format --dry-run -Werror {} +
+
+format: $(STAMPS)/tools ## set the style right where a tool can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(CXX_SOURCES) -exec $(BIN)/clang-format -i {} +
 
 install: $(STAMPS)/package $(STAMPS)/tools ## only set up .venv: the package, its peers, the development tools
 
 # The engine once more, under AddressSanitizer and UndefinedBehaviorSanitizer, ahead of the installed one on the path.
 # Python is not built with them, so the runtime is loaded first, and the C++ library with it, whose exceptions it wraps.
 # The leak check is off because Python itself leaves memory behind; its own allocator is off because it hides overruns.
+# Asking for more memory than there is must give a MemoryError as ever. pytest leaves the reports their way to stderr.
 sanitize: $(STAMPS)/package $(STAMPS)/tools ## run the tests on an engine built with the sanitizers (GCC)
 	rm -rf $(SANITIZED)/site
 	$(PIP) install --quiet --no-build-isolation --no-deps --target $(SANITIZED)/site \
 	    -C build-dir=$(SANITIZED)/engine -C cmake.define.NORMEXP_SANITIZE=ON .
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
-	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED)/site \
-	    $(BIN)/python -m pytest $(ARGS)
+	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	    PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED)/site $(BIN)/python -m pytest --capture=sys $(ARGS)
 
 clean: ## remove everything that was built or installed
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis src/normexp/_engine.pyi
