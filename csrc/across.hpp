@@ -47,13 +47,14 @@ struct Across {
                 std::memcpy(to, element, sizeof(T) * lane_count);
             else
                 for (int lane = 0; lane < lane_count; ++lane) std::memcpy(to + lane, element + lane * apart, sizeof(T));
+            if (job.negate)
+                for (int lane = 0; lane < lane_count; ++lane) negate(to + lane);
         });
     }
     const T* logits(std::int64_t i) const { return reinterpret_cast<const T*>(x + i * stride); }
 
-    Lanes signed_logits(std::int64_t i) const {
-        const Lanes v = load(logits(i));
-        return scaled ? v * broadcast<Lanes>(scale.sign) : v;
+    Lanes wide_logits(std::int64_t i) const {
+        return load(logits(i));
     }
 
     // Rows longer than one block: the max of each block, for the map. (All in one block: it is the row's.)
@@ -68,11 +69,7 @@ struct Across {
     typename Compared<T>::Type block_max_across(std::int64_t first, std::int64_t last) const {
         using L = typename Compared<T>::Type;
         L best = broadcast<L>(-infinity);
-        for (std::int64_t i = first; i < last; ++i) {
-            L v = load_compared(logits(i));
-            if constexpr (scaled) v = v * float(scale.sign);
-            best = larger(best, v);
-        }
+        for (std::int64_t i = first; i < last; ++i) best = larger(best, load_compared(logits(i)));
         return best;
     }
 
@@ -152,7 +149,7 @@ struct Across {
         for (auto& p : partial) p = number<Num<Width, Lanes>>(0.0);
         Lanes unseen = one;  // 1 until the row's first maximum has gone by: that one is left out of the sum
         for (std::int64_t i = first; i < last; ++i) {
-            const Lanes v = signed_logits(i);
+            const Lanes v = wide_logits(i);
             auto e = exp<Width>(difference<Width, scaled>(v, from, scale));
             if (staged) kept[i] = e;
             const Lanes left_out = where_equal(v, max, unseen, zero);
@@ -202,7 +199,7 @@ struct Across {
         if (staged) return write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept[i], factor); });
         write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
             if (i % block_size == 0) from = base(i / block_size, state), factor = factor_of<Width, scaled>(from, state, scale);
-            return softmax_of(exp<Width>(difference<Width, scaled>(signed_logits(i), from, scale)), factor);
+            return softmax_of(exp<Width>(difference<Width, scaled>(wide_logits(i), from, scale)), factor);
         });
     }
     void softmax_single(char* out, const State<Width, Lanes>& state) {
@@ -244,7 +241,7 @@ struct Across {
         } else if (job.op == Op::log_softmax) {
             const auto log_sum = log1p<Width>(state.rest);
             write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
-                return log_softmax_of(difference<Width, scaled>(signed_logits(i), state.max, scale), log_sum);
+                return log_softmax_of(difference<Width, scaled>(wide_logits(i), state.max, scale), log_sum);
             });
         } else {
             double value[lane_count], max[lane_count];

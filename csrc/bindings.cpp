@@ -45,12 +45,12 @@ PyArrayObject* as_array(nb::handle object, const char* what) {
 }
 
 // `reduced` has a bit for each axis the function reduces over. out has the axes of x; a reduced one may be of length 1.
-Job make_job(Op op, PyArrayObject* x, PyArrayObject* out, PyArrayObject* mask, std::uint64_t reduced, double sign, double temperature) {
+Job make_job(Op op, PyArrayObject* x, PyArrayObject* out, PyArrayObject* mask, std::uint64_t reduced, bool negate, double temperature) {
     const std::optional<DType> dtype = dtype_of(x);
     if (!dtype) throw nb::type_error("x must be float16, bfloat16, float32 or float64");
     const bool maps = op == Op::softmax || op == Op::log_softmax;
     Job job{};
-    job.op = op, job.dtype = *dtype, job.sign = sign, job.temperature = temperature;
+    job.op = op, job.dtype = *dtype, job.negate = negate, job.temperature = temperature;
     job.x = PyArray_BYTES(x), job.out = PyArray_BYTES(out), job.mask = mask ? PyArray_BYTES(mask) : nullptr;
     const int axes = PyArray_NDIM(x);
     if (PyArray_NDIM(out) < axes || (mask && PyArray_NDIM(mask) != axes)) throw nb::value_error("arrays differ in dimensions");
@@ -78,7 +78,7 @@ void run_released(const Job& job) {
 }
 
 // The common call, softmax(x) of an ordinary array along one axis, without a detour through Python: None if it is not one.
-nb::object quick(int op, nb::handle object, nb::handle axis_object, double sign, double temperature) {
+nb::object quick(int op, nb::handle object, nb::handle axis_object, bool negate, double temperature) {
     if (!PyArray_CheckExact(object.ptr()) || !PyLong_CheckExact(axis_object.ptr())) return nb::none();
     auto* x = reinterpret_cast<PyArrayObject*>(object.ptr());
     const int axes = PyArray_NDIM(x);
@@ -91,11 +91,11 @@ nb::object quick(int op, nb::handle object, nb::handle axis_object, double sign,
     nb::object result = nb::steal(PyArray_NewLikeArray(x, NPY_KEEPORDER, nullptr, 0));
     if (!result) throw nb::python_error();
     auto* out = reinterpret_cast<PyArrayObject*>(result.ptr());
-    run_released(make_job(Op(op), x, out, nullptr, std::uint64_t(1) << (axis < 0 ? axis + axes : axis), sign, temperature));
+    run_released(make_job(Op(op), x, out, nullptr, std::uint64_t(1) << (axis < 0 ? axis + axes : axis), negate, temperature));
     return result;
 }
 
-void apply(int op, nb::handle x, nb::handle out, nb::handle mask, std::uint64_t reduced, double sign, double temperature) {
+void apply(int op, nb::handle x, nb::handle out, nb::handle mask, std::uint64_t reduced, bool negate, double temperature) {
     PyArrayObject* mask_array = mask.is_none() ? nullptr : as_array(mask, "where must be an array or None");
     if (mask_array && PyArray_TYPE(mask_array) != NPY_BOOL) throw nb::type_error("where must be boolean");
     PyArrayObject* out_array = as_array(out, "out must be an array");
@@ -109,7 +109,7 @@ void apply(int op, nb::handle x, nb::handle out, nb::handle mask, std::uint64_t 
     } else if (PyArray_TYPE(out_array) != PyArray_TYPE(x_array) || PyArray_NDIM(out_array) != PyArray_NDIM(x_array)) {
         throw nb::value_error("x and out differ in type or dimensions");
     }
-    run_released(make_job(Op(op), x_array, out_array, mask_array, reduced, sign, temperature));
+    run_released(make_job(Op(op), x_array, out_array, mask_array, reduced, negate, temperature));
 }
 
 using States = nb::ndarray<double, nb::ndim<2>, nb::shape<-1, 3>, nb::c_contig, nb::device::cpu>;
@@ -153,8 +153,8 @@ NB_MODULE(_engine, m) {
     m.attr("LOG_SOFTMAX") = int(Op::log_softmax);
     m.attr("LOGSUMEXP") = int(Op::logsumexp);
     m.attr("STATE") = int(Op::state);
-    m.def("quick", &quick, "op"_a, "x"_a, "axis"_a, "sign"_a, "temperature"_a);
-    m.def("apply", &apply, "op"_a, "x"_a, "out"_a, "where"_a.none(), "reduced"_a, "sign"_a, "temperature"_a);
+    m.def("quick", &quick, "op"_a, "x"_a, "axis"_a, "negate"_a, "temperature"_a);
+    m.def("apply", &apply, "op"_a, "x"_a, "out"_a, "where"_a.none(), "reduced"_a, "negate"_a, "temperature"_a);
     m.def("merge_states", &merge_states, "a"_a, "b"_a, "out"_a);
     m.def("state_values", &state_values, "states"_a, "out"_a);
     m.def("bfloat16_words", &bfloat16_words, "array"_a);

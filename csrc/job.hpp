@@ -24,7 +24,7 @@ struct Job {
     int row_axes, outer_axes;
     Axis row[max_axes];    // the axes reduced over, in logical order
     Axis outer[max_axes];  // the others, in any order
-    double sign;           // -1: softmin
+    bool negate;           // softmin
     double temperature;
 
     // Derived by plan().

@@ -13,7 +13,7 @@ NORMEXP_INLINE void with_type(const Job& job, F f) {
         case DType::float64: return f(double{});
     }
 }
-NORMEXP_INLINE bool is_scaled(const Job& job) { return job.sign != 1.0 || job.temperature != 1.0; }
+NORMEXP_INLINE bool is_scaled(const Job& job) { return job.temperature != 1.0; }
 
 template <bool scaled, class T, class Width = typename Native<T>::Width>
 static void one_row(Row<T>& row, const Scale& scale, std::int64_t index, Kept<Width>& kept) {

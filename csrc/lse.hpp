@@ -24,9 +24,9 @@ struct State {
     Num<Width, V> rest;
 };
 
-// What stands between a logit and the exponent besides the row's max: softmin's sign, and 1 / temperature in two words.
+// 1 / temperature in two words.
 struct Scale {
-    double sign = 1.0, factor = 1.0, factor_rest = 0.0;
+    double factor = 1.0, factor_rest = 0.0;
 };
 
 // (x - max) * factor. In one word the subtraction of two floats is exact where it matters: it rounds at 2^-53 of a
@@ -135,19 +135,15 @@ NORMEXP_INLINE Two<FloatLanes> kept_single(const Lanes* from) {
 // ---- a block of one row: lanes along the row -------------------------------------------------------------------------
 
 template <class T>
-NORMEXP_INLINE double block_max(const T* x, std::int64_t count, double sign) {
+NORMEXP_INLINE double block_max(const T* x, std::int64_t count) {
     using L = typename Compared<T>::Type;
     const L low = broadcast<L>(-infinity);
     L best[4] = {low, low, low, low};  // four, because each step waits for the one before
     std::int64_t at = 0;
-    if (sign > 0) {
-        for (; at + 4 * lane_count <= count; at += 4 * lane_count)
-            for (int k = 0; k < 4; ++k) best[k] = larger(best[k], load_compared(x + at + k * lane_count));
-        for (; at + lane_count <= count; at += lane_count) best[0] = larger(best[0], load_compared(x + at));
-    } else {
-        for (; at + lane_count <= count; at += lane_count) best[0] = larger(best[0], load_compared(x + at) * -1.0f);
-    }
-    if (at < count) best[1] = larger(best[1], load_compared_first(x + at, int(count - at), x[0]) * float(sign));
+    for (; at + 4 * lane_count <= count; at += 4 * lane_count)
+        for (int k = 0; k < 4; ++k) best[k] = larger(best[k], load_compared(x + at + k * lane_count));
+    for (; at + lane_count <= count; at += lane_count) best[0] = larger(best[0], load_compared(x + at));
+    if (at < count) best[1] = larger(best[1], load_compared_first(x + at, int(count - at), x[0]));
     return largest(larger(larger(best[0], best[1]), larger(best[2], best[3])));
 }
 
@@ -286,18 +282,17 @@ static State<Width, double> fold_block(const T* x, std::int64_t count, const Sca
         State<Width, double> state;
         if (fold_near_top<keep>(x, count, state, kept, out)) return state;
     }
-    const double max = block_max(x, count, scaled ? scale.sign : 1.0);
+    const double max = block_max(x, count);
     if (max == infinity) return {max, number<Num<Width, double>>(quiet_nan)};
     // All -inf, or NaN: measure from 0, which gives exp(-inf) = 0 and keeps NaN.
     const double from = max == -infinity ? 0.0 : max;
-    const std::int64_t skipped = first_equal(x, count, scaled ? scale.sign * max : max);
+    const std::int64_t skipped = first_equal(x, count, max);
     if constexpr (__is_same(Width, Single) && !scaled)
         if (is_single<Width, scaled>(from)) return {max, fold_single<keep>(x, count, from, skipped, kept)};
 
-    const Lanes shift = broadcast<Lanes>(from), sign = broadcast<Lanes>(scale.sign);
+    const Lanes shift = broadcast<Lanes>(from);
     auto sum = number<Num<Width, Lanes>>(0.0);
     const auto exp_of = [&](Lanes logits, std::int64_t at) NORMEXP_INLINE_LAMBDA {
-        if constexpr (scaled) logits = logits * sign;
         const Num<Width, Lanes> e = exp<Width>(difference<Width, scaled>(logits, shift, scale));
         if constexpr (keep) kept[at / lane_count] = e;
         return e;

@@ -58,7 +58,7 @@ void plan(Job& job) {
     constexpr std::int64_t few_classes = 32, staged_classes = 128;
     const bool side_by_side = side.x == item;
     job.across = job.op != Op::state && !job.mask && side.size >= 16 &&
-                 (job.length <= few_classes || (side_by_side && (job.row_axes == 1 || job.length <= staged_classes)));
+                 (job.length <= few_classes || (side_by_side && ((job.row_axes == 1 && !job.negate) || job.length <= staged_classes)));
 
     // Results larger than the last-level cache share of a core are written past the caches.
     constexpr std::int64_t stream_from_bytes = 8 << 20;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <new>
+#include <type_traits>
 
 #include "fixed_sum.hpp"
 #include "job.hpp"
@@ -22,7 +23,7 @@ struct Native<double> {
 NORMEXP_INLINE Scale scale_of(const Job& job) {
     // 1 / temperature in two words. The kernels take the unscaled path when there is nothing to scale.
     const Two<double> inverse = reciprocal(Two<double>{job.temperature, 0.0});
-    return {job.sign, inverse.hi, inverse.lo};
+    return {inverse.hi, inverse.lo};
 }
 
 // What a reduction leaves for the map: the max of each block and, when the row is short enough for them to stay in the
@@ -120,6 +121,16 @@ inline BFloat element<BFloat>(double value) {
     return {std::uint16_t(value != value ? 0x7FC0 : value > 0 ? 0x7F80 : value < 0 ? 0xFF80 : 0)};
 }
 
+// Flips the sign bit: softmin is softmax of the negated logits.
+template <class T>
+NORMEXP_INLINE void negate(T* element) {
+    using Bits = std::conditional_t<sizeof(T) == 8, std::uint64_t, std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint16_t>>;
+    Bits bits;
+    std::memcpy(&bits, element, sizeof bits);
+    bits = Bits(bits ^ Bits(1) << (8 * sizeof bits - 1));
+    std::memcpy(element, &bits, sizeof bits);
+}
+
 // One row of the arrays, read and written a block at a time.
 template <class T>
 struct Row {
@@ -143,24 +154,18 @@ struct Row {
     }
     const T* read(std::int64_t block) {
         const std::int64_t first = block * block_size;
-        if (job.x_contiguous && !mask) {
-            any = true;
-            return reinterpret_cast<const T*>(x) + first;
-        }
-        if (!mask) {
-            any = true;
-            visit(job, first, count(block), [&](std::int64_t i, const Offsets& at) NORMEXP_INLINE_LAMBDA { std::memcpy(&in_buffer[i], x + at.x, sizeof(T)); });
-        } else {
-            const T ignored = element<T>(job.sign > 0 ? -infinity : infinity);
-            visit(job, first, count(block), [&](std::int64_t i, const Offsets& at) NORMEXP_INLINE_LAMBDA {
-                if (mask[at.mask]) {
-                    std::memcpy(&in_buffer[i], x + at.x, sizeof(T));
-                    any = true;
-                } else {
-                    in_buffer[i] = ignored;
-                }
-            });
-        }
+        if (!mask) any = true;
+        if (job.x_contiguous && !mask && !job.negate) return reinterpret_cast<const T*>(x) + first;
+        const T ignored = element<T>(-infinity);
+        visit(job, first, count(block), [&](std::int64_t i, const Offsets& at) NORMEXP_INLINE_LAMBDA {
+            if (!mask || mask[at.mask]) {
+                std::memcpy(&in_buffer[i], x + at.x, sizeof(T));
+                if (job.negate) negate(&in_buffer[i]);
+                any = true;
+            } else {
+                in_buffer[i] = ignored;
+            }
+        });
         return in_buffer;
     }
     // Where to put the block's results; write() then takes them on to their place.
@@ -311,21 +316,19 @@ NORMEXP_INLINE void softmax_block(const T* x, T* out, std::int64_t count, double
     const auto words = spread(factor);
     if (e)
         return map_block(out, count, [&](std::int64_t at, int) NORMEXP_INLINE_LAMBDA { return softmax_of(e[at / lane_count], words); });
-    const Lanes from = broadcast<Lanes>(base), sign = broadcast<Lanes>(scale.sign);
+    const Lanes from = broadcast<Lanes>(base);
     map_block(out, count, [&](std::int64_t at, int valid) NORMEXP_INLINE_LAMBDA {
         Lanes logits = load_part(x, at, valid);
-        if constexpr (scaled) logits = logits * sign;
         return softmax_of(exp<Width>(difference<Width, scaled>(logits, from, scale)), words);
     });
 }
 
 template <bool scaled, class Width, class T>
 NORMEXP_INLINE void log_softmax_block(const T* x, T* out, std::int64_t count, const State<Width, double>& state, const Scale& scale) {
-    const Lanes max = broadcast<Lanes>(state.max), sign = broadcast<Lanes>(scale.sign);
+    const Lanes max = broadcast<Lanes>(state.max);
     const auto log_sum = spread(log1p<Width>(state.rest));
     map_block(out, count, [&](std::int64_t at, int valid) NORMEXP_INLINE_LAMBDA {
         Lanes logits = load_part(x, at, valid);
-        if constexpr (scaled) logits = logits * sign;
         return log_softmax_of(difference<Width, scaled>(logits, max, scale), log_sum);
     });
 }

@@ -82,7 +82,7 @@ def softmax(
     >>> softmax([1.0, 2.0, 3.0], where=[True, True, False])
     array([0.26894142, 0.73105858, 0.        ])
     """
-    return _map(_engine.SOFTMAX, x, axis, 1.0, temperature, where, out)
+    return _map(_engine.SOFTMAX, x, axis, False, temperature, where, out)
 
 
 def softmin(
@@ -131,7 +131,7 @@ def softmin(
     >>> softmin([1.0, 2.0, 3.0])
     array([0.66524096, 0.24472847, 0.09003057])
     """
-    return _map(_engine.SOFTMAX, x, axis, -1.0, temperature, where, out)
+    return _map(_engine.SOFTMAX, x, axis, True, temperature, where, out)
 
 
 def log_softmax(
@@ -187,7 +187,7 @@ def log_softmax(
     >>> log_softmax([1000.0, 0.0])
     array([    0., -1000.])
     """
-    return _map(_engine.LOG_SOFTMAX, x, axis, 1.0, temperature, where, out)
+    return _map(_engine.LOG_SOFTMAX, x, axis, False, temperature, where, out)
 
 
 def logsumexp(
@@ -255,7 +255,7 @@ def logsumexp(
     else:
         # np.expand_dims, not reshape: `out` may have strides that reshape would copy.
         whole = result if keepdims else np.expand_dims(result, axes)
-        _engine.apply(_engine.LOGSUMEXP, logits, whole, mask, _bits(axes), 1.0, 1.0)
+        _engine.apply(_engine.LOGSUMEXP, logits, whole, mask, _bits(axes), False, 1.0)
     return result if out is None else out
 
 
@@ -263,7 +263,7 @@ def _map(
     op: int,
     x: ArrayLike,
     axis: Axis,
-    sign: float,
+    negate: bool,
     temperature: float,
     where: ArrayLike | None,
     out: Array | None,
@@ -271,14 +271,14 @@ def _map(
     if type(temperature) is not float or temperature != 1.0:
         temperature = as_temperature(temperature)
     if where is None and out is None:
-        result = _engine.quick(op, x, axis, sign, temperature)
+        result = _engine.quick(op, x, axis, negate, temperature)
         if result is not None:
             return result  # type: ignore[no-any-return]
     logits = as_logits(x)
     axes = reduced_axes(axis, logits.ndim)
     mask = as_mask(where, logits.shape)
     target = np.empty_like(logits) if out is None else check_out(out, logits.shape, logits, mask)
-    _engine.apply(op, logits, target, mask, _bits(axes), sign, temperature)
+    _engine.apply(op, logits, target, mask, _bits(axes), negate, temperature)
     return target if out is None else out
 
 

@@ -81,7 +81,7 @@ class LogSumExp:
             states[..., 0] = -np.inf
         else:
             bits = sum(1 << a for a in axes)
-            _engine.apply(_engine.STATE, logits, states, mask, bits, 1.0, 1.0)
+            _engine.apply(_engine.STATE, logits, states, mask, bits, False, 1.0)
         self._take(states.reshape(*(n for i, n in enumerate(logits.shape) if i not in axes), 3), logits.dtype)
         return self
 
