@@ -18,8 +18,8 @@ struct Across {
     const char* x = nullptr;  // class i of the sixteen rows lies at x + i * stride, side by side
     std::int64_t stride = 0;
     bool staged = false;
-    bool fine = true;         // no row that needs rows.hpp
-    bool all_single = true;   // every block of every row is computed in float arithmetic
+    bool fine = true;        // no row that needs rows.hpp
+    bool all_single = true;  // every block of every row is computed in float arithmetic
     alignas(64) T buffer[across_limit * lane_count];
     Num<Width, Lanes> kept[across_limit];
 
@@ -53,9 +53,7 @@ struct Across {
     }
     const T* logits(std::int64_t i) const { return reinterpret_cast<const T*>(x + i * stride); }
 
-    Lanes wide_logits(std::int64_t i) const {
-        return load(logits(i));
-    }
+    Lanes wide_logits(std::int64_t i) const { return load(logits(i)); }
 
     // Rows longer than one block: the max of each block, for the map. (All in one block: it is the row's.)
     Lanes* maxima = nullptr;
@@ -196,9 +194,11 @@ struct Across {
     void softmax(char* out, const State<Width, Lanes>& state) {
         Lanes from = base(0, state);
         auto factor = factor_of<Width, scaled>(from, state, scale);
-        if (staged) return write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept[i], factor); });
+        if (staged)
+            return write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept[i], factor); });
         write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
-            if (i % block_size == 0) from = base(i / block_size, state), factor = factor_of<Width, scaled>(from, state, scale);
+            if (i % block_size == 0)
+                from = base(i / block_size, state), factor = factor_of<Width, scaled>(from, state, scale);
             return softmax_of(exp<Width>(difference<Width, scaled>(wide_logits(i), from, scale)), factor);
         });
     }
@@ -207,11 +207,13 @@ struct Across {
         SingleFactor words;
         const auto start = [&](std::int64_t block) {
             const Lanes b = base(block, state);
-            from = single_base(narrow(b)), words = single_words(factor_of<Width, scaled>(b, state, scale) * single_factor(b));
+            from = single_base(narrow(b)),
+            words = single_words(factor_of<Width, scaled>(b, state, scale) * single_factor(b));
         };
         start(0);
         if (staged)
-            return write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept_single(&kept[i]), words); });
+            return write(out, [&](std::int64_t i)
+                                  NORMEXP_INLINE_LAMBDA { return softmax_of(kept_single(&kept[i]), words); });
         write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
             if (i % block_size == 0) start(i / block_size);
             return softmax_of(exp_single(load_floats(logits(i)), from), words);

@@ -45,7 +45,8 @@ PyArrayObject* as_array(nb::handle object, const char* what) {
 }
 
 // `reduced` has a bit for each axis the function reduces over. out has the axes of x; a reduced one may be of length 1.
-Job make_job(Op op, PyArrayObject* x, PyArrayObject* out, PyArrayObject* mask, std::uint64_t reduced, bool negate, double temperature) {
+Job make_job(Op op, PyArrayObject* x, PyArrayObject* out, PyArrayObject* mask, std::uint64_t reduced, bool negate,
+             double temperature) {
     const std::optional<DType> dtype = dtype_of(x);
     if (!dtype) throw nb::type_error("x must be float16, bfloat16, float32 or float64");
     const bool maps = op == Op::softmax || op == Op::log_softmax;
@@ -53,14 +54,16 @@ Job make_job(Op op, PyArrayObject* x, PyArrayObject* out, PyArrayObject* mask, s
     job.op = op, job.dtype = *dtype, job.negate = negate, job.temperature = temperature;
     job.x = PyArray_BYTES(x), job.out = PyArray_BYTES(out), job.mask = mask ? PyArray_BYTES(mask) : nullptr;
     const int axes = PyArray_NDIM(x);
-    if (PyArray_NDIM(out) < axes || (mask && PyArray_NDIM(mask) != axes)) throw nb::value_error("arrays differ in dimensions");
+    if (PyArray_NDIM(out) < axes || (mask && PyArray_NDIM(mask) != axes))
+        throw nb::value_error("arrays differ in dimensions");
     for (int i = 0; i < axes; ++i) {
         const bool is_row = reduced >> i & 1;
         const npy_intp size = PyArray_DIM(x, i);
         if ((maps || !is_row) && PyArray_DIM(out, i) != size) throw nb::value_error("x and out differ in shape");
         if (mask && PyArray_DIM(mask, i) != size) throw nb::value_error("x and mask differ in shape");
         (is_row ? job.row[job.row_axes++] : job.outer[job.outer_axes++]) = {
-            size, PyArray_STRIDE(x, i), maps || !is_row ? PyArray_STRIDE(out, i) : 0, mask ? PyArray_STRIDE(mask, i) : 0};
+            size, PyArray_STRIDE(x, i), maps || !is_row ? PyArray_STRIDE(out, i) : 0,
+            mask ? PyArray_STRIDE(mask, i) : 0};
     }
     normexp::plan(job);
     return job;
@@ -91,11 +94,13 @@ nb::object quick(int op, nb::handle object, nb::handle axis_object, bool negate,
     nb::object result = nb::steal(PyArray_NewLikeArray(x, NPY_KEEPORDER, nullptr, 0));
     if (!result) throw nb::python_error();
     auto* out = reinterpret_cast<PyArrayObject*>(result.ptr());
-    run_released(make_job(Op(op), x, out, nullptr, std::uint64_t(1) << (axis < 0 ? axis + axes : axis), negate, temperature));
+    run_released(
+        make_job(Op(op), x, out, nullptr, std::uint64_t(1) << (axis < 0 ? axis + axes : axis), negate, temperature));
     return result;
 }
 
-void apply(int op, nb::handle x, nb::handle out, nb::handle mask, std::uint64_t reduced, bool negate, double temperature) {
+void apply(int op, nb::handle x, nb::handle out, nb::handle mask, std::uint64_t reduced, bool negate,
+           double temperature) {
     PyArrayObject* mask_array = mask.is_none() ? nullptr : as_array(mask, "where must be an array or None");
     if (mask_array && PyArray_TYPE(mask_array) != NPY_BOOL) throw nb::type_error("where must be boolean");
     PyArrayObject* out_array = as_array(out, "out must be an array");
@@ -103,8 +108,8 @@ void apply(int op, nb::handle x, nb::handle out, nb::handle mask, std::uint64_t 
     if (!PyArray_ISWRITEABLE(out_array)) throw nb::value_error("out must be writeable");
     if (Op(op) == Op::state) {
         const int last = PyArray_NDIM(out_array) - 1;
-        if (PyArray_TYPE(out_array) != NPY_DOUBLE || last != PyArray_NDIM(x_array) || PyArray_DIM(out_array, last) != 3 ||
-            PyArray_STRIDE(out_array, last) != 8)
+        if (PyArray_TYPE(out_array) != NPY_DOUBLE || last != PyArray_NDIM(x_array) ||
+            PyArray_DIM(out_array, last) != 3 || PyArray_STRIDE(out_array, last) != 8)
             throw nb::value_error("states are float64, three to a row");
     } else if (PyArray_TYPE(out_array) != PyArray_TYPE(x_array) || PyArray_NDIM(out_array) != PyArray_NDIM(x_array)) {
         throw nb::value_error("x and out differ in type or dimensions");
@@ -126,7 +131,8 @@ void state_values(States states, Values out) {
 
 // NumPy cannot import bfloat16 through DLPack: take such an array as the 16-bit words it consists of.
 nb::ndarray<nb::numpy, std::uint16_t> bfloat16_words(nb::ndarray<nb::ro, nb::device::cpu> array) {
-    if (array.dtype() != nb::dlpack::dtype{std::uint8_t(nb::dlpack::dtype_code::Bfloat), 16, 1}) throw nb::type_error("not bfloat16");
+    if (array.dtype() != nb::dlpack::dtype{std::uint8_t(nb::dlpack::dtype_code::Bfloat), 16, 1})
+        throw nb::type_error("not bfloat16");
     std::vector<std::size_t> shape(array.ndim());
     std::vector<std::int64_t> strides(array.ndim());
     for (std::size_t i = 0; i < array.ndim(); ++i) shape[i] = array.shape(i), strides[i] = array.stride(i);

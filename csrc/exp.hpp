@@ -69,8 +69,9 @@ struct Narrow {
     static constexpr bool two_words = false;
     static constexpr double zero_below = -150.0;
     static constexpr double excess = 1.0, unscale = 1.0;
-    static constexpr double rounder = 0x1.8p52 + 1023;  // adding it rounds to an integer and leaves n + 1023 in the low bits
-    static constexpr double lowest_base = -400.0;       // see base_of() in lse.hpp
+    static constexpr double rounder =
+        0x1.8p52 + 1023;                           // adding it rounds to an integer and leaves n + 1023 in the low bits
+    static constexpr double lowest_base = -400.0;  // see base_of() in lse.hpp
 };
 // Blocks of ordinary float logits go through single.hpp; all else, row scalars and merging included, is as in Narrow.
 struct Single : Narrow {

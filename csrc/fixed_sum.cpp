@@ -15,7 +15,7 @@ struct Fixed {
 };
 
 constexpr Word ln2[3] = {0x40f343267298b62d, 0xc9e3b39803f2f6af, 0xb17217f7d1cf79ab};  // floor(2^192 ln 2)
-constexpr int terms = 44;  // ln(2)^45 / 45! < 2^-205
+constexpr int terms = 44;                                                              // ln(2)^45 / 45! < 2^-205
 
 void add_to(Word* sum, const Word* a, int count) {
     Word carry = 0;

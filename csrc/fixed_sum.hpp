@@ -8,13 +8,13 @@
 namespace normexp {
 
 class FixedSum {
-   public:
+public:
     // Adds exp(x), x <= 0, with an error below 2^-185.
     void add(double x);
     // log of the sum, if that is within 2^-13 of 1.
     double log() const;
 
-   private:
+private:
     std::uint64_t words_[4] = {0, 0, 0, 0};  // lowest first; the last one stands before the point
 };
 

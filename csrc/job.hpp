@@ -47,17 +47,19 @@ struct Kernels {
     void (*rows)(const Job&, std::int64_t first, std::int64_t last);
     // The same for one row too long for one thread: reduce blocks [first, last) to states, fold those, map the blocks.
     std::int64_t (*blocks)(const Job&);
-    void (*reduce_blocks)(const Job&, std::int64_t row, std::int64_t first, std::int64_t last, PlainState*, double* maxima);
+    void (*reduce_blocks)(const Job&, std::int64_t row, std::int64_t first, std::int64_t last, PlainState*,
+                          double* maxima);
     PlainState (*fold_states)(const Job&, const PlainState*, std::int64_t count);
-    void (*map_blocks)(const Job&, std::int64_t row, std::int64_t first, std::int64_t last, const PlainState&, const double* maxima);
+    void (*map_blocks)(const Job&, std::int64_t row, std::int64_t first, std::int64_t last, const PlainState&,
+                       const double* maxima);
     // LogSumExp: states of three doubles each.
     void (*merge_states)(const double* a, const double* b, double* out, std::int64_t count);
     void (*state_values)(const double* states, double* values, std::int64_t count);
 };
 
-const Kernels& kernels();                 // of the level in use (levels.cpp)
-const char* level_names(int index);       // those this machine can run, best first; then null
-void plan(Job&);                          // fills the derived part (plan.cpp)
-void run(const Job&);                     // a planned job, on the calling thread and the pool (run.cpp)
+const Kernels& kernels();            // of the level in use (levels.cpp)
+const char* level_names(int index);  // those this machine can run, best first; then null
+void plan(Job&);                     // fills the derived part (plan.cpp)
+void run(const Job&);                // a planned job, on the calling thread and the pool (run.cpp)
 
 }  // namespace normexp

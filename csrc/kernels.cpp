@@ -132,8 +132,8 @@ static PlainState fold_states(const Job& job, const PlainState* states, std::int
     return result;
 }
 
-static void map_blocks(const Job& job, std::int64_t index, std::int64_t first, std::int64_t last, const PlainState& total,
-                       const double* maxima) {
+static void map_blocks(const Job& job, std::int64_t index, std::int64_t first, std::int64_t last,
+                       const PlainState& total, const double* maxima) {
     with_type(job, [&]<class T>(T) {
         using Width = typename Native<T>::Width;
         const Scale scale = scale_of(job);
@@ -156,7 +156,8 @@ static State<Wide, double> load_state(const double* p) { return {p[0], {p[1], p[
 
 static void merge_states(const double* a, const double* b, double* out, std::int64_t count) {
     for (std::int64_t i = 0; i < 3 * count; i += 3)
-        store_state(reinterpret_cast<char*>(out + i), merge<Wide, false>(load_state(a + i), load_state(b + i), Scale{}), true);
+        store_state(reinterpret_cast<char*>(out + i), merge<Wide, false>(load_state(a + i), load_state(b + i), Scale{}),
+                    true);
 }
 
 static void state_values(const double* states, double* values, std::int64_t count) {
@@ -169,6 +170,7 @@ static void state_values(const double* states, double* values, std::int64_t coun
 }
 
 extern const Kernels kernels;
-const Kernels kernels{NORMEXP_LEVEL_NAME, rows, blocks, reduce_blocks, fold_states, map_blocks, merge_states, state_values};
+const Kernels kernels{NORMEXP_LEVEL_NAME, rows,       blocks,       reduce_blocks,
+                      fold_states,        map_blocks, merge_states, state_values};
 
 }  // namespace normexp::NORMEXP_LEVEL

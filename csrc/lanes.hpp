@@ -539,7 +539,8 @@ template <>
 [[gnu::always_inline]] inline Lanes load_compared_first<double>(const double* p, int count, double filler) {
     const unsigned mask = (1u << count) - 1;
     const __m512d fill = _mm512_set1_pd(filler);
-    return {VecD(_mm512_mask_loadu_pd(fill, __mmask8(mask), p)), VecD(_mm512_mask_loadu_pd(fill, __mmask8(mask >> 8), p + 8))};
+    return {VecD(_mm512_mask_loadu_pd(fill, __mmask8(mask), p)),
+            VecD(_mm512_mask_loadu_pd(fill, __mmask8(mask >> 8), p + 8))};
 }
 template <>
 [[gnu::always_inline]] inline void store_first<float>(float* p, int count, Lanes v) {
@@ -614,9 +615,11 @@ NORMEXP_INLINE unsigned equal_lanes(FloatLanes v, double value) {
     bits = _mm512_cmp_ps_mask(__m512(v.part[0]), _mm512_set1_ps(float(value)), _CMP_EQ_OQ);
 #elif NORMEXP_VECTOR_BYTES == 32
     NORMEXP_EACH_FLOAT bits |=
-        unsigned(_mm256_movemask_ps(_mm256_cmp_ps(__m256(v.part[i]), _mm256_set1_ps(float(value)), _CMP_EQ_OQ))) << (8 * i);
+        unsigned(_mm256_movemask_ps(_mm256_cmp_ps(__m256(v.part[i]), _mm256_set1_ps(float(value)), _CMP_EQ_OQ)))
+        << (8 * i);
 #elif defined(__SSE2__)
-    NORMEXP_EACH_FLOAT bits |= unsigned(_mm_movemask_ps(_mm_cmpeq_ps(__m128(v.part[i]), _mm_set1_ps(float(value))))) << (4 * i);
+    NORMEXP_EACH_FLOAT bits |= unsigned(_mm_movemask_ps(_mm_cmpeq_ps(__m128(v.part[i]), _mm_set1_ps(float(value)))))
+                               << (4 * i);
 #else
     for (int lane = 0; lane < lane_count; ++lane)
         bits |= unsigned(double(v.part[lane / floats_per_part][lane % floats_per_part]) == value) << lane;

@@ -40,7 +40,8 @@ static const Kernels& choose() {
         if (!wanted || !*wanted || !std::strcmp(wanted, level->name)) return *level;
         available += (available.empty() ? "" : ", ") + std::string(level->name);
     }
-    throw std::runtime_error("NORMEXP_CPU is '" + std::string(wanted) + "', but the CPU levels of this machine are: " + available);
+    throw std::runtime_error("NORMEXP_CPU is '" + std::string(wanted) +
+                             "', but the CPU levels of this machine are: " + available);
 }
 
 const Kernels& kernels() {

@@ -40,7 +40,8 @@ NORMEXP_INLINE Num<Width, V> difference(V x, V max, const Scale& scale) {
         const Two<V> d = two_sum(x, -max);
         if constexpr (!scaled) return d;
         const Two<V> product = two_product(d.hi, broadcast<V>(scale.factor));
-        return {product.hi, fma(d.hi, broadcast<V>(scale.factor_rest), fma(d.lo, broadcast<V>(scale.factor), product.lo))};
+        return {product.hi,
+                fma(d.hi, broadcast<V>(scale.factor_rest), fma(d.lo, broadcast<V>(scale.factor), product.lo))};
     }
 }
 
@@ -74,8 +75,9 @@ NORMEXP_INLINE State<Width, V> merge(const State<Width, V>& a, const State<Width
     const auto top_rest = where_greater(b.max, a.max, b.rest, a.rest);
     const auto bottom_rest = where_greater(b.max, a.max, a.rest, b.rest);
     const V safe_top = where_equal(top, bottom, zero, top), safe_bottom = where_equal(top, bottom, zero, bottom);
-    const auto moved = multiply(add(one, bottom_rest),
-                                scale_by(exp<Width>(difference<Width, scaled>(safe_bottom, safe_top, scale)), Width::unscale));
+    const auto moved =
+        multiply(add(one, bottom_rest),
+                 scale_by(exp<Width>(difference<Width, scaled>(safe_bottom, safe_top, scale)), Width::unscale));
     return {top, add(top_rest, moved)};
 }
 
@@ -157,7 +159,8 @@ NORMEXP_INLINE std::int64_t first_equal(const T* x, std::int64_t count, double v
     for (; at + lane_count <= count; at += lane_count)
         if (const unsigned bits = equal(at)) return at + __builtin_ctz(bits);
     if (at < count) {
-        const unsigned bits = equal_lanes(load_compared_first(x + at, int(count - at), x[0]), value) & ((1u << (count - at)) - 1);
+        const unsigned bits =
+            equal_lanes(load_compared_first(x + at, int(count - at), x[0]), value) & ((1u << (count - at)) - 1);
         if (bits) return at + __builtin_ctz(bits);
     }
     return count;
@@ -191,7 +194,8 @@ NORMEXP_INLINE void prefetch_behind(const void* x) { __builtin_prefetch(x); }
 constexpr double near_top = 20.0;
 
 template <bool keep, class T>
-NORMEXP_INLINE bool fold_near_top(const T* x, std::int64_t count, State<Single, double>& state, Lanes* kept, const char* out) {
+NORMEXP_INLINE bool fold_near_top(const T* x, std::int64_t count, State<Single, double>& state, Lanes* kept,
+                                  const char* out) {
     const auto first = count >= lane_count ? load_floats(x) : load_compared_first(x, int(count), x[0]);
     const double from = largest(larger(broadcast<FloatLanes>(-infinity), first));
     if (!is_single<Single, false>(from)) return false;
@@ -206,7 +210,8 @@ NORMEXP_INLINE bool fold_near_top(const T* x, std::int64_t count, State<Single, 
     visit_sixteens<single_pack * lane_count>(
         count, count,
         [&](std::int64_t at) NORMEXP_INLINE_LAMBDA {
-            const auto logits = each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA { return load_floats(x + at + i * lane_count); });
+            const auto logits =
+                each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA { return load_floats(x + at + i * lane_count); });
             const auto e = exp_single(logits, base);
 #pragma GCC unroll 8
             for (int i = 0; i < single_pack; ++i) {
@@ -249,7 +254,9 @@ NORMEXP_INLINE double fold_single(const T* x, std::int64_t count, double from, s
     visit_sixteens<single_pack * lane_count>(
         count, skipped,
         [&](std::int64_t at) NORMEXP_INLINE_LAMBDA {
-            const auto e = exp_single(each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA { return load_floats(x + at + i * lane_count); }), base);
+            const auto e = exp_single(
+                each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA { return load_floats(x + at + i * lane_count); }),
+                base);
 #pragma GCC unroll 8
             for (int i = 0; i < single_pack; ++i) {
                 prefetch_behind(x + count + at + i * lane_count);
@@ -263,8 +270,8 @@ NORMEXP_INLINE double fold_single(const T* x, std::int64_t count, double from, s
             fold(e);
         },
         [&](std::int64_t at, int left_out, int valid) NORMEXP_INLINE_LAMBDA {
-            Two<FloatLanes> e = exp_single(
-                valid == lane_count ? load_floats(x + at) : load_compared_first(x + at, valid, x[0]), base);
+            Two<FloatLanes> e =
+                exp_single(valid == lane_count ? load_floats(x + at) : load_compared_first(x + at, valid, x[0]), base);
             if constexpr (keep) keep_single(kept + at / lane_count, e);
             if (left_out < lane_count) e = {clear_lane(e.hi, left_out), clear_lane(e.lo, left_out)};
             if (valid < lane_count) e = {clear_from(e.hi, valid), clear_from(e.lo, valid)};
@@ -302,9 +309,7 @@ static State<Width, double> fold_block(const T* x, std::int64_t count, const Sca
         sum = accumulate(sum, exp_of(load(x + at), at));
     };
     visit_sixteens<lane_count>(
-        count, skipped, whole,
-        whole,
-        [&](std::int64_t at, int left_out, int valid) NORMEXP_INLINE_LAMBDA {
+        count, skipped, whole, whole, [&](std::int64_t at, int left_out, int valid) NORMEXP_INLINE_LAMBDA {
             Num<Width, Lanes> e = exp_of(valid == lane_count ? load(x + at) : load_first(x + at, valid, x[0]), at);
             if (left_out < lane_count) clear_lane(e, left_out);
             if (valid < lane_count) clear_from(e, valid);

@@ -25,7 +25,7 @@ struct Batch {
 };
 
 class Pool {
-   public:
+public:
     // Workers start when first needed and live as long as the process; they hold nothing while they wait.
     void run(Batch& batch, int helpers) {
         {
@@ -49,7 +49,7 @@ class Pool {
     }
     std::mutex in_use;  // held by the caller whose batch is running
 
-   private:
+private:
     void serve() {
         std::unique_lock lock(mutex_);
         for (;;) {

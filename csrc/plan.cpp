@@ -8,7 +8,8 @@
 namespace normexp {
 
 static bool continues(const Axis& outer, const Axis& inner) {
-    return outer.x == inner.x * inner.size && outer.out == inner.out * inner.size && outer.mask == inner.mask * inner.size;
+    return outer.x == inner.x * inner.size && outer.out == inner.out * inner.size &&
+           outer.mask == inner.mask * inner.size;
 }
 
 // Drops axes of length 1 and joins neighbours that one stride covers, keeping the logical order.
@@ -58,11 +59,13 @@ void plan(Job& job) {
     constexpr std::int64_t few_classes = 32, staged_classes = 128;
     const bool side_by_side = side.x == item;
     job.across = job.op != Op::state && !job.mask && side.size >= 16 &&
-                 (job.length <= few_classes || (side_by_side && ((job.row_axes == 1 && !job.negate) || job.length <= staged_classes)));
+                 (job.length <= few_classes ||
+                  (side_by_side && ((job.row_axes == 1 && !job.negate) || job.length <= staged_classes)));
 
     // Results larger than the last-level cache share of a core are written past the caches.
     constexpr std::int64_t stream_from_bytes = 8 << 20;
-    job.stream = maps && !job.across && job.out_contiguous && job.length >= 256 && job.rows * job.length * item >= stream_from_bytes;
+    job.stream = maps && !job.across && job.out_contiguous && job.length >= 256 &&
+                 job.rows * job.length * item >= stream_from_bytes;
 }
 
 }  // namespace normexp

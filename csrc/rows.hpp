@@ -32,7 +32,8 @@ NORMEXP_INLINE Scale scale_of(const Job& job) {
 template <class Width>
 struct Kept {
     static constexpr std::int64_t most_bytes = 256 << 10;
-    static constexpr std::int64_t most_blocks = most_bytes / std::int64_t(block_size / lane_count * sizeof(Num<Width, Lanes>));
+    static constexpr std::int64_t most_blocks =
+        most_bytes / std::int64_t(block_size / lane_count * sizeof(Num<Width, Lanes>));
 
     Num<Width, Lanes>* exponentials = nullptr;
     double* maxima = nullptr;
@@ -47,13 +48,14 @@ struct Kept {
         if (blocks <= room) return;
         release();
         const std::int64_t kept_blocks = blocks < most_blocks ? blocks : most_blocks;
-        exponentials = static_cast<Num<Width, Lanes>*>(::operator new(
-            std::size_t(kept_blocks * (block_size / lane_count)) * sizeof(Num<Width, Lanes>), std::align_val_t(alignof(Lanes))));
+        exponentials = static_cast<Num<Width, Lanes>*>(
+            ::operator new(std::size_t(kept_blocks * (block_size / lane_count)) * sizeof(Num<Width, Lanes>),
+                           std::align_val_t(alignof(Lanes))));
         maxima = static_cast<double*>(::operator new(std::size_t(blocks) * sizeof(double)));
         room = blocks;
     }
 
-   private:
+private:
     void release() {
         ::operator delete(exponentials, std::align_val_t(alignof(Lanes)));
         ::operator delete(maxima);
@@ -98,7 +100,8 @@ NORMEXP_INLINE void visit(const Job& job, std::int64_t first, std::int64_t count
             f(done, at);
             at.x += a.x, at.out += a.out, at.mask += a.mask;
         }
-        for (int axis = inner; axis > 0 && index[axis] == job.row[axis].size; --axis) index[axis] = 0, ++index[axis - 1];
+        for (int axis = inner; axis > 0 && index[axis] == job.row[axis].size; --axis)
+            index[axis] = 0, ++index[axis - 1];
     }
 }
 
@@ -124,7 +127,8 @@ inline BFloat element<BFloat>(double value) {
 // Flips the sign bit: softmin is softmax of the negated logits.
 template <class T>
 NORMEXP_INLINE void negate(T* element) {
-    using Bits = std::conditional_t<sizeof(T) == 8, std::uint64_t, std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint16_t>>;
+    using Bits = std::conditional_t<sizeof(T) == 8, std::uint64_t,
+                                    std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint16_t>>;
     Bits bits;
     std::memcpy(&bits, element, sizeof bits);
     bits = Bits(bits ^ Bits(1) << (8 * sizeof bits - 1));
@@ -169,9 +173,7 @@ struct Row {
         return in_buffer;
     }
     // Where to put the block's results; write() then takes them on to their place.
-    T* target(std::int64_t block) {
-        return direct() ? reinterpret_cast<T*>(out) + block * block_size : out_buffer;
-    }
+    T* target(std::int64_t block) { return direct() ? reinterpret_cast<T*>(out) + block * block_size : out_buffer; }
     void write(std::int64_t block) {
         const std::int64_t first = block * block_size;
         if (direct()) return;
@@ -201,8 +203,10 @@ static State<Width, double> reduce_row(Row<T>& row, const Scale& scale, Kept<Wid
     State<Width, double> state;
     for (std::int64_t block = 0; block < blocks; ++block) {
         auto* exponentials = keep ? kept->exponentials + block * (block_size / lane_count) : nullptr;
-        const char* out = for_softmax && row.direct() ? row.out + block * block_size * std::int64_t(sizeof(T)) : nullptr;
-        const auto next = fold_block<Width, scaled, keep, for_softmax>(row.read(block), row.count(block), scale, exponentials, out);
+        const char* out =
+            for_softmax && row.direct() ? row.out + block * block_size * std::int64_t(sizeof(T)) : nullptr;
+        const auto next =
+            fold_block<Width, scaled, keep, for_softmax>(row.read(block), row.count(block), scale, exponentials, out);
         if (kept) kept->maxima[block] = next.max;
         state = block == 0 ? next : merge<Width, scaled>(state, next, scale);
     }
@@ -289,8 +293,8 @@ NORMEXP_INLINE auto load_compared_part(const T* x, std::int64_t at, int count) {
 
 // Softmax of one block into `out`. e: its exponentials, or null; x: its logits, needed only without them.
 template <bool scaled, class Width, class T>
-NORMEXP_INLINE void softmax_block(const T* x, T* out, std::int64_t count, double base, const State<Width, double>& state,
-                                  const Scale& scale, const Num<Width, Lanes>* e) {
+NORMEXP_INLINE void softmax_block(const T* x, T* out, std::int64_t count, double base,
+                                  const State<Width, double>& state, const Scale& scale, const Num<Width, Lanes>* e) {
     const auto factor = factor_of<Width, scaled>(base, state, scale);
     if constexpr (__is_same(Width, Single) && !scaled)
         if (is_single<Width, scaled>(base)) {
@@ -303,7 +307,10 @@ NORMEXP_INLINE void softmax_block(const T* x, T* out, std::int64_t count, double
             constexpr int run_length = single_pack * lane_count;
             const std::int64_t runs = count / run_length * run_length;
             for (std::int64_t at = 0; at < runs; at += run_length) {
-                const auto p = exp_single(each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA { return load_floats(x + at + i * lane_count); }), from);
+                const auto p = exp_single(each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA {
+                                              return load_floats(x + at + i * lane_count);
+                                          }),
+                                          from);
                 const auto results = each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA {
                     return softmax_of(Two<FloatLanes>{p.hi.of[i], p.lo.of[i]}, words);
                 });
@@ -315,7 +322,9 @@ NORMEXP_INLINE void softmax_block(const T* x, T* out, std::int64_t count, double
         }
     const auto words = spread(factor);
     if (e)
-        return map_block(out, count, [&](std::int64_t at, int) NORMEXP_INLINE_LAMBDA { return softmax_of(e[at / lane_count], words); });
+        return map_block(out, count, [&](std::int64_t at, int) NORMEXP_INLINE_LAMBDA {
+            return softmax_of(e[at / lane_count], words);
+        });
     const Lanes from = broadcast<Lanes>(base);
     map_block(out, count, [&](std::int64_t at, int valid) NORMEXP_INLINE_LAMBDA {
         Lanes logits = load_part(x, at, valid);
@@ -324,7 +333,8 @@ NORMEXP_INLINE void softmax_block(const T* x, T* out, std::int64_t count, double
 }
 
 template <bool scaled, class Width, class T>
-NORMEXP_INLINE void log_softmax_block(const T* x, T* out, std::int64_t count, const State<Width, double>& state, const Scale& scale) {
+NORMEXP_INLINE void log_softmax_block(const T* x, T* out, std::int64_t count, const State<Width, double>& state,
+                                      const Scale& scale) {
     const Lanes max = broadcast<Lanes>(state.max);
     const auto log_sum = spread(log1p<Width>(state.rest));
     map_block(out, count, [&](std::int64_t at, int valid) NORMEXP_INLINE_LAMBDA {
@@ -335,8 +345,8 @@ NORMEXP_INLINE void log_softmax_block(const T* x, T* out, std::int64_t count, co
 
 // Maps the row's blocks [first, last). maxima: those of all blocks; kept: the exponentials of fold_block, or null.
 template <bool scaled, class T, class Width = typename Native<T>::Width>
-static void map_row(Row<T>& row, std::int64_t first, std::int64_t last, const State<Width, double>& state, const Scale& scale,
-                    const double* maxima, const Num<Width, Lanes>* kept) {
+static void map_row(Row<T>& row, std::int64_t first, std::int64_t last, const State<Width, double>& state,
+                    const Scale& scale, const double* maxima, const Num<Width, Lanes>* kept) {
     // An infinite or NaN max, or a NaN in the sum. The row is filled, so that even the NaN has the same bits everywhere.
     const bool bad = !(leading(state.rest) < infinity) || !(state.max < infinity) || !(state.max > -infinity);
     if (bad || !row.any) {
@@ -404,8 +414,7 @@ static double logsumexp_row(Row<T>& row, const State<typename Native<T>::Width, 
     if (leading(state.rest) != leading(state.rest)) return quiet_nan;
     double value = state_value(state);
     if (!Width::two_words && cancels_single(value, state.max)) value = state_value(reduce_row<Narrow>(row));
-    if (!Width::two_words && cancels(value, state.max, narrow_margin))
-        value = state_value(reduce_row<Wide>(row));
+    if (!Width::two_words && cancels(value, state.max, narrow_margin)) value = state_value(reduce_row<Wide>(row));
     if (cancels(value, state.max, sizeof(T) == 8 ? wide_margin_float64 : wide_margin))
         value = state_value(reduce_row<Exact>(row));
     if constexpr (sizeof(T) == 8)

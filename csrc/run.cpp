@@ -12,17 +12,22 @@ constexpr std::int64_t piece = 1 << 15;
 constexpr std::int64_t long_row = 1 << 17;
 
 static void run_split(const Job& job, const Kernels& kernel) {
-    const std::int64_t blocks = kernel.blocks(job), blocks_a_piece = 32, pieces = (blocks + blocks_a_piece - 1) / blocks_a_piece;
+    const std::int64_t blocks = kernel.blocks(job), blocks_a_piece = 32,
+                       pieces = (blocks + blocks_a_piece - 1) / blocks_a_piece;
     const auto end = [&](std::int64_t i) { return i == pieces - 1 ? blocks : (i + 1) * blocks_a_piece; };
     std::vector<PlainState> states(static_cast<std::size_t>(blocks));
     std::vector<double> maxima(static_cast<std::size_t>(blocks));
     for (std::int64_t row = 0; row < job.rows; ++row) {
-        parallel(pieces, [&](std::int64_t i) { kernel.reduce_blocks(job, row, i * blocks_a_piece, end(i), states.data(), maxima.data()); });
+        parallel(pieces, [&](std::int64_t i) {
+            kernel.reduce_blocks(job, row, i * blocks_a_piece, end(i), states.data(), maxima.data());
+        });
         const PlainState total = kernel.fold_states(job, states.data(), blocks);
         if (job.op == Op::logsumexp)
             kernel.map_blocks(job, row, 0, 0, total, maxima.data());
         else
-            parallel(pieces, [&](std::int64_t i) { kernel.map_blocks(job, row, i * blocks_a_piece, end(i), total, maxima.data()); });
+            parallel(pieces, [&](std::int64_t i) {
+                kernel.map_blocks(job, row, i * blocks_a_piece, end(i), total, maxima.data());
+            });
     }
 }
 

@@ -18,9 +18,9 @@ namespace normexp::NORMEXP_LEVEL {
 constexpr double single_coefficients[] = {0x1.fffffb56ed0bbp-2, 0x1.55548994c153cp-3, 0x1.555915f7631ddp-5,
                                           0x1.123fb4b6c1aa0p-7, 0x1.6a1a8ea626bd8p-10};
 constexpr double single_log2_e = 0x1.715476p+0;
-constexpr double single_ln2_first = 0x1.62e43p-1;      // ln 2 in two floats. x - n * first is a multiple of 2^-25 below
-constexpr double single_ln2_second = -0x1.05c61p-29;   // 1/2, so a fused multiply-add leaves it without error.
-constexpr double single_rounder = 0x1.8p23;            // adding it rounds to an integer and leaves that in the low bits
+constexpr double single_ln2_first = 0x1.62e43p-1;     // ln 2 in two floats. x - n * first is a multiple of 2^-25 below
+constexpr double single_ln2_second = -0x1.05c61p-29;  // 1/2, so a fused multiply-add leaves it without error.
+constexpr double single_rounder = 0x1.8p23;           // adding it rounds to an integer and leaves that in the low bits
 
 // Up to this size of the base, n is right to 2^16 * log2(e) * 2^-25 < 0.003, so |r| stays below 0.35.
 constexpr double single_limit = 0x1p16;
@@ -56,7 +56,8 @@ NORMEXP_INLINE FloatLanes single_shifted(FloatLanes x) {
     return fma(x, broadcast<FloatLanes>(single_log2_e), broadcast<FloatLanes>(single_rounder));
 }
 NORMEXP_INLINE SingleBase single_base(FloatLanes base) {
-    return {base - broadcast<FloatLanes>(single_lowest), std::uint32_t(127 + single_excess_bits) - bits_of(single_shifted(base))};
+    return {base - broadcast<FloatLanes>(single_lowest),
+            std::uint32_t(127 + single_excess_bits) - bits_of(single_shifted(base))};
 }
 // What exp(-r0) is to be taken of: -r0, in double (V is double or Lanes).
 template <class V>

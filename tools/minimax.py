@@ -41,20 +41,35 @@ HALF_LN2 = log(2) / 2
 
 def exp_narrow() -> tuple[list[mpf], mpf]:
     """(e^r - 1) / r on |r| <= ln(2)/2, relative to e^r / r: seven coefficients, c0 = 1 left exact."""
-    return remez(lambda r: (exp(r) - 1) / r if r else mpf(1), lambda r: abs(r) / exp(r) if r else mpf("1e-30"),
-                 -HALF_LN2 * mpf("1.0001"), HALF_LN2 * mpf("1.0001"), 7)
+    return remez(
+        lambda r: (exp(r) - 1) / r if r else mpf(1),
+        lambda r: abs(r) / exp(r) if r else mpf("1e-30"),
+        -HALF_LN2 * mpf("1.0001"),
+        HALF_LN2 * mpf("1.0001"),
+        7,
+    )
 
 
 def exp_single() -> tuple[list[mpf], mpf]:
     """(e^r - 1 - r) / r^2 on |r| <= 0.35, relative to e^r / r^2, to degree 4."""
-    return remez(lambda r: (exp(r) - 1 - r) / r**2 if abs(r) > mpf("1e-25") else mpf("0.5"),
-                 lambda r: r**2 / exp(r) if r else mpf("1e-30"), mpf("-0.35"), mpf("0.35"), 5)
+    return remez(
+        lambda r: (exp(r) - 1 - r) / r**2 if abs(r) > mpf("1e-25") else mpf("0.5"),
+        lambda r: r**2 / exp(r) if r else mpf("1e-30"),
+        mpf("-0.35"),
+        mpf("0.35"),
+        5,
+    )
 
 
 def exp_wide() -> tuple[list[mpf], mpf]:
     """(e^r - 1 - r) / r^2 on |r| <= ln(2)/2, relative to e^r / r^2: c0 = c1 = 1 left exact."""
-    return remez(lambda r: (exp(r) - 1 - r) / r**2 if abs(r) > mpf("1e-25") else mpf("0.5"),
-                 lambda r: r**2 / exp(r) if r else mpf("1e-30"), -HALF_LN2 * mpf("1.0001"), HALF_LN2 * mpf("1.0001"), 11)
+    return remez(
+        lambda r: (exp(r) - 1 - r) / r**2 if abs(r) > mpf("1e-25") else mpf("0.5"),
+        lambda r: r**2 / exp(r) if r else mpf("1e-30"),
+        -HALF_LN2 * mpf("1.0001"),
+        HALF_LN2 * mpf("1.0001"),
+        11,
+    )
 
 
 def log_tail() -> tuple[list[mpf], mpf]:
@@ -92,7 +107,12 @@ def ln2_words() -> tuple[float, float, float]:
 
 
 if __name__ == "__main__":
-    for name, (coefficients, error) in {"exp single": exp_single(), "exp narrow": exp_narrow(), "exp wide": exp_wide(), "log tail": log_tail()}.items():
+    for name, (coefficients, error) in {
+        "exp single": exp_single(),
+        "exp narrow": exp_narrow(),
+        "exp wide": exp_wide(),
+        "log tail": log_tail(),
+    }.items():
         print(f"{name}: error 2^{float(log(error, 2)):.1f}")
         print("    " + ", ".join(float(c).hex() for c in coefficients))
     print("1/k! in two doubles")

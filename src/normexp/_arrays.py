@@ -127,7 +127,9 @@ def as_temperature(temperature: float) -> float:
         raise TypeError(f"temperature must be a number, not {temperature!r}") from None
     # Below the smallest normal number 1 / temperature would overflow.
     if not sys.float_info.min <= value < math.inf:
-        raise ValueError(f"temperature must be positive and finite (at least {sys.float_info.min:.3g}), not {temperature!r}")
+        raise ValueError(
+            f"temperature must be positive and finite (at least {sys.float_info.min:.3g}), not {temperature!r}"
+        )
     return value
 
 

@@ -66,7 +66,9 @@ def shift_invariance(t: Trial) -> str:
         exact = oracle.softmax(x)
         for c in (0, 4096):
             error = max_ulp(t.ours("softmax", x + np.float32(c)), exact)
-            t.require(error <= BOUNDS["float32"], f"normexp: softmax(x + {c}) is {error:.2f} ULP off softmax(x): {numbers(x)}")
+            t.require(
+                error <= BOUNDS["float32"], f"normexp: softmax(x + {c}) is {error:.2f} ULP off softmax(x): {numbers(x)}"
+            )
     x = np.array([0.1, 0.9], dtype=np.float32)
     t.three("softmax", x)
     t.three("softmax", x + np.float32(1e8), "softmax([0.1, 0.9] + 1e8), the sum rounded to float32")
