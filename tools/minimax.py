@@ -6,6 +6,7 @@ constants in the headers; tests/test_constants.py does so.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 from mpmath import cos, exp, log, log1p, lu_solve, matrix, mp, mpf, pi, sqrt
@@ -29,7 +30,7 @@ def remez(target: Function, weight: Function, low: mpf, high: mpf, terms: int) -
 
         values = [error(x) for x in grid]
         starts = [0] + [i for i in range(1, len(grid)) if values[i] * values[i - 1] < 0] + [len(grid)]
-        peaks = [max(range(a, b), key=lambda i: abs(values[i])) for a, b in zip(starts, starts[1:], strict=False)]
+        peaks = [max(range(a, b), key=lambda i: abs(values[i])) for a, b in itertools.pairwise(starts)]
         if len(peaks) != count:
             break
         nodes = [grid[i] for i in peaks]

@@ -165,7 +165,7 @@ def _address(array: Array) -> int:
 def _may_overlap(a: Array, b: Array) -> bool:
     try:
         # The exact test may take exponential time; 10**6 steps decide all but contrived strides.
-        return np.shares_memory(a, b, max_work=1_000_000)
+        return np.shares_memory(a, b, max_work=1_000_000)  # type: ignore[arg-type] # the stubs know 0 and -1 only
     except (np.exceptions.TooHardError, OverflowError):
         return True
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -273,7 +275,7 @@ def _map(
     if where is None and out is None:
         result = _engine.quick(op, x, axis, negate, temperature)
         if result is not None:
-            return result  # type: ignore[no-any-return]
+            return cast(Array, result)
     logits = as_logits(x)
     axes = reduced_axes(axis, logits.ndim)
     mask = as_mask(where, logits.shape)
