@@ -149,17 +149,11 @@ static int import_numpy() {
 NB_MODULE(_engine, m) {
     m.doc() = "The CPU engine. Use it through normexp: nothing here checks what a person may get wrong.";
     if (import_numpy() < 0) throw nb::python_error();
-    try {
-        normexp::kernels();
-    } catch (const std::runtime_error& error) {
-        PyErr_SetString(PyExc_ImportError, error.what());
-        throw nb::python_error();
-    }
     m.attr("SOFTMAX") = int(Op::softmax);
     m.attr("LOG_SOFTMAX") = int(Op::log_softmax);
     m.attr("LOGSUMEXP") = int(Op::logsumexp);
     m.attr("STATE") = int(Op::state);
-    m.def("quick", &quick, "op"_a, "x"_a, "axis"_a, "negate"_a, "temperature"_a);
+    m.def("quick", &quick, "op"_a, "x"_a, "axis"_a.none(), "negate"_a, "temperature"_a);
     m.def("apply", &apply, "op"_a, "x"_a, "out"_a, "where"_a.none(), "reduced"_a, "negate"_a, "temperature"_a);
     m.def("merge_states", &merge_states, "a"_a, "b"_a, "out"_a);
     m.def("state_values", &state_values, "states"_a, "out"_a);

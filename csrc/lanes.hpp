@@ -73,14 +73,14 @@ template <>
 template <>
 [[gnu::always_inline]] inline Lanes broadcast<Lanes>(double value) {
     Lanes r;
-    NORMEXP_EACH_DOUBLE r.part[i] = VecD{} + value;
+    NORMEXP_EACH_DOUBLE r.part[i] = value - VecD{};  // 0 + value would lose the sign of -0
     return r;
 }
 
 template <>
 [[gnu::always_inline]] inline FloatLanes broadcast<FloatLanes>(double value) {
     FloatLanes r;
-    NORMEXP_EACH_FLOAT r.part[i] = VecF{} + float(value);
+    NORMEXP_EACH_FLOAT r.part[i] = float(value) - VecF{};
     return r;
 }
 

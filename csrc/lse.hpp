@@ -37,11 +37,16 @@ NORMEXP_INLINE Num<Width, V> difference(V x, V max, const Scale& scale) {
         const V d = x - max;
         return scaled ? d * broadcast<V>(scale.factor) : d;
     } else {
-        const Two<V> d = two_sum(x, -max);
-        if constexpr (!scaled) return d;
+        if constexpr (!scaled) return two_sum(x, -max);
+        // Of logits near the largest double, x - max may overflow where (x - max) * factor does not: there it is taken
+        // of a quarter of both. (What that rounds off of a subnormal x is nothing beside such a max.)
+        const V huge = broadcast<V>(0x1p1000), one = broadcast<V>(1.0);
+        const V quarter = where_greater(max, huge, broadcast<V>(0.25), one);
+        const V four = where_greater(max, huge, broadcast<V>(4.0), one);
+        const Two<V> d = two_sum(x * quarter, -max * quarter);
         const Two<V> product = two_product(d.hi, broadcast<V>(scale.factor));
-        return {product.hi,
-                fma(d.hi, broadcast<V>(scale.factor_rest), fma(d.lo, broadcast<V>(scale.factor), product.lo))};
+        const V low = fma(d.hi, broadcast<V>(scale.factor_rest), fma(d.lo, broadcast<V>(scale.factor), product.lo));
+        return {product.hi * four, low * four};
     }
 }
 

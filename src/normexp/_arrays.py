@@ -54,7 +54,7 @@ def is_float(dtype: np.dtype[Any]) -> bool:
     return (dtype.kind == "f" and dtype.itemsize <= 8) or (dtype.name == "bfloat16" and dtype.itemsize == 2)
 
 
-def _from_dlpack(x: Any, name: str) -> Array:
+def _from_dlpack(x: Any, name: str) -> Array:  # noqa: ANN401 - whatever speaks DLPack
     device = getattr(x, "__dlpack_device__", lambda: _DLPACK_CPU[:1])()[0]
     if device not in _DLPACK_CPU:
         raise TypeError(f"{name} ({type(x).__module__}.{type(x).__name__}) is not in CPU memory; copy it there first")
@@ -76,7 +76,8 @@ def bfloat16_dtype() -> np.dtype[Any]:
         import ml_dtypes
     except ImportError:
         raise TypeError("bfloat16 in NumPy needs the package ml_dtypes: pip install ml_dtypes") from None
-    return np.dtype(ml_dtypes.bfloat16)
+    bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+    return bfloat16
 
 
 def reduced_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
@@ -171,7 +172,7 @@ def _may_overlap(a: Array, b: Array) -> bool:
 
 
 def _overlaps_itself(array: Array) -> bool:
-    """Whether two elements share memory, as far as sorted strides tell: none does if each axis steps over the one before."""
+    """Whether elements share memory, as far as sorted strides tell: none do if each axis steps over the one before."""
     reach = array.itemsize
     for stride, size in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
         if stride < reach:

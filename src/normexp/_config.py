@@ -128,4 +128,8 @@ def _default_threads() -> int:
     return cpus
 
 
+try:
+    _engine.level()  # picks it
+except RuntimeError as error:  # NORMEXP_CPU names none of this machine's
+    raise ImportError(str(error)) from None
 _engine.set_thread_count(_default_threads())

@@ -27,8 +27,8 @@ def softmax(
     Parameters
     ----------
     x : array_like
-        Logits, of any shape. NumPy arrays of float16, bfloat16 (ml_dtypes), float32 or float64 and CPU arrays that speak
-        DLPack are read in place, whatever their strides; integers, bools and lists are computed as float64.
+        Logits, of any shape. NumPy arrays of float16, bfloat16 (ml_dtypes), float32 or float64 and CPU arrays that
+        speak DLPack are read in place, whatever their strides; integers, bools and lists are computed as float64.
     axis : int, tuple of ints or None, default -1
         The axis, or the axes taken together, that the result sums to 1 over; None for all. A 0-d array is one row.
     temperature : float, default 1.0
@@ -59,9 +59,9 @@ def softmax(
 
     Notes
     -----
-    The error is at most 0.51 units in the last place (ULP) in float16 and bfloat16, 1.5 in float32 and 2 in float64, for any
-    row length and any finite input: no overflow, and underflow only where the exact value underflows. The result has
-    the same bits for any number of threads, CPU level, memory layout and batch.
+    The error is at most 0.51 units in the last place (ULP) in float16 and bfloat16, 1.5 in float32 and 2 in float64,
+    for any row length and any finite input: no overflow, and underflow only where the exact value underflows. The
+    result has the same bits for any number of threads, CPU level, memory layout and batch.
 
     A row with a NaN or +inf, or of nothing but -inf, is NaN, as in PyTorch; a row that `where` masks entirely is 0.
 
@@ -174,9 +174,9 @@ def log_softmax(
 
     Notes
     -----
-    Errors are at most 0.51 ULP in float16 and bfloat16, 1.5 in float32 and 2 in float64, relative to the result also where that
-    is nearly 0: a row that is sure of its first class keeps the digits of how sure. The sum is taken without its
-    largest term, and log1p puts that back.
+    Errors are at most 0.51 ULP in float16 and bfloat16, 1.5 in float32 and 2 in float64, relative to the result also
+    where that is nearly 0: a row that is sure of its first class keeps the digits of how sure. The sum is taken without
+    its largest term, and log1p puts that back.
 
     A row with a NaN or +inf, or of nothing but -inf, is NaN, as in PyTorch; a row that `where` masks entirely is -inf.
 
@@ -230,8 +230,9 @@ def logsumexp(
 
     Notes
     -----
-    The error is at most 0.51 ULP in float16 and bfloat16, 1.5 in float32 and 2 in float64, also where the largest element and
-    the logarithm of the sum cancel, as they do for log-probabilities: such rows are summed again in more digits.
+    The error is at most 0.51 ULP in float16 and bfloat16, 1.5 in float32 and 2 in float64, also where the largest
+    element and the logarithm of the sum cancel, as they do for log-probabilities: such rows are summed again in more
+    digits.
 
     A NaN in the row gives NaN; otherwise +inf gives +inf; a row of -inf, or of nothing (no elements, or none that
     `where` counts), gives -inf.
