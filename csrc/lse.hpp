@@ -24,9 +24,9 @@ struct State {
     Num<Width, V> rest;
 };
 
-// 1 / temperature in two words.
+// 1 / temperature in two words, over `unit`: 2^-128 for temperatures whose reciprocal is no normal number, or nearly so.
 struct Scale {
-    double factor = 1.0, factor_rest = 0.0;
+    double factor = 1.0, factor_rest = 0.0, unit = 1.0;
 };
 
 // (x - max) * factor. In one word the subtraction of two floats is exact where it matters: it rounds at 2^-53 of a
@@ -35,14 +35,14 @@ template <class Width, bool scaled, class V>
 NORMEXP_INLINE Num<Width, V> difference(V x, V max, const Scale& scale) {
     if constexpr (!Width::two_words) {
         const V d = x - max;
-        return scaled ? d * broadcast<V>(scale.factor) : d;
+        return scaled ? d * broadcast<V>(scale.factor) * broadcast<V>(scale.unit) : d;
     } else {
         if constexpr (!scaled) return two_sum(x, -max);
         // Of logits near the largest double, x - max may overflow where (x - max) * factor does not: there it is taken
         // of a quarter of both. (What that rounds off of a subnormal x is nothing beside such a max.)
         const V huge = broadcast<V>(0x1p1000), one = broadcast<V>(1.0);
         const V quarter = where_greater(max, huge, broadcast<V>(0.25), one);
-        const V four = where_greater(max, huge, broadcast<V>(4.0), one);
+        const V four = where_greater(max, huge, broadcast<V>(4.0 * scale.unit), broadcast<V>(scale.unit));
         const Two<V> d = two_sum(x * quarter, -max * quarter);
         const Two<V> product = two_product(d.hi, broadcast<V>(scale.factor));
         const V low = fma(d.hi, broadcast<V>(scale.factor_rest), fma(d.lo, broadcast<V>(scale.factor), product.lo));

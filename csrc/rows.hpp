@@ -22,8 +22,9 @@ struct Native<double> {
 
 NORMEXP_INLINE Scale scale_of(const Job& job) {
     // 1 / temperature in two words. The kernels take the unscaled path when there is nothing to scale.
-    const Two<double> inverse = reciprocal(Two<double>{job.temperature, 0.0});
-    return {inverse.hi, inverse.lo};
+    const double unit = job.temperature > 0x1p900 ? 0x1p-128 : 1.0;
+    const Two<double> inverse = reciprocal(Two<double>{job.temperature * unit, 0.0});
+    return {inverse.hi, inverse.lo, unit};
 }
 
 // What a reduction leaves for the map: the max of each block and, when the row is short enough for them to stay in the
