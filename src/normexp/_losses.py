@@ -163,16 +163,16 @@ def cross_entropy(
     log(1 + rest) + (max - x) is negative. Rows are summed in two float64 words, in one order for any number of threads,
     and rounded once.
 
-    The semantics are those of ``torch.nn.functional.cross_entropy``: the mean over nothing is NaN, its sum 0; a row with
-    a NaN or +inf, or of nothing but -inf, gives NaN. One exception: a class of probability 0 contributes 0 even where its
-    logit is -inf.
+    The semantics are those of ``torch.nn.functional.cross_entropy``: the mean over nothing is NaN, its sum 0; a row
+    with a NaN or +inf, or of nothing but -inf, gives NaN. One exception: a class of probability 0 contributes 0 even
+    where its logit is -inf.
 
     Examples
     --------
     >>> import numpy as np
     >>> from normexp import cross_entropy
     >>> cross_entropy([[2.0, 1.0, 0.0], [0.0, 0.0, 5.0]], [0, 2])
-    array(0.21049578)
+    array(0.21049593)
     >>> cross_entropy(np.array([20.0, 0.0], dtype=np.float32), 0)
     array(2.0611537e-09, dtype=float32)
     >>> cross_entropy([[2.0, 1.0, 0.0]], [[0.5, 0.5, 0.0]], label_smoothing=0.1, reduction="none")
@@ -217,7 +217,7 @@ def cross_entropy_and_grad(
     reduction : {"mean", "sum", "none"}, default "mean"
         See `cross_entropy`. The gradient is that of the mean or sum; for "none", that of the sum.
     out : ndarray, optional
-        Where to write the gradient: shape and dtype of `logits`. May be `logits` itself, may not overlap them otherwise.
+        Where to write the gradient: shape and dtype of `logits`. May be `logits` itself, not overlap them otherwise.
 
     Returns
     -------
@@ -250,10 +250,7 @@ def cross_entropy_and_grad(
     at = class_axis(axis, x)
     targets = as_target(target, rows_shape(x, at), x.shape)
     weights = as_weight(weight, x.shape[at])
-    if out is None:
-        grad = np.empty_like(x)
-    else:
-        grad = check_out(out, x.shape, x, target=targets, weight=weights)
+    grad = np.empty_like(x) if out is None else check_out(out, x.shape, x, target=targets, weight=weights)
     loss = _loss(x, targets, at, weights, ignore_index, label_smoothing, reduction, log_probs=False, grad=grad)
     return LossAndGrad(loss, grad if out is None else out)
 
