@@ -23,7 +23,7 @@ def run(*arguments):
 
 @pytest.fixture(autouse=True)
 def _brief(monkeypatch):
-    """Nothing here depends on the times being right, and compiling takes PyTorch seconds (test_peers does it)."""
+    """Nothing here depends on the times being right, and compiling takes PyTorch seconds (test_bench_peers does it)."""
     monkeypatch.delitem(PEERS, "torch.compile")
     monkeypatch.setattr("normexp.bench.timing.SETTLE_SECONDS", 0.0)
     monkeypatch.setattr("normexp.bench.timing._SAMPLE_SECONDS", 0.0)
