@@ -27,7 +27,7 @@ from normexp._targets import (
 class LossAndGrad(NamedTuple):
     """A loss and its gradient with respect to the logits.
 
-    Attributes
+    Parameters
     ----------
     loss : ndarray
         What `cross_entropy` returns.

@@ -15,7 +15,7 @@ from normexp._targets import as_labels, class_axis, mean_divisor, rows_shape
 class RowStats(NamedTuple):
     """Figures of rows of logits, one element for each row.
 
-    Attributes
+    Parameters
     ----------
     logsumexp, max, entropy : ndarray
         The dtype of the logits.
