@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from normexp import _engine
-from normexp._arrays import Array, as_logits, check_out
+from normexp._arrays import Array, as_logits, check_out, empty_like
 from normexp._targets import (
     as_ignore_index,
     as_labels,
@@ -264,7 +264,7 @@ def cross_entropy_and_grad(
     at = class_axis(axis, x)
     targets = as_target(target, rows_shape(x, at), x.shape)
     weights = as_weight(weight, x.shape[at])
-    grad = _engine.empty_like(x) if out is None else check_out(out, x.shape, x, target=targets, weight=weights)
+    grad = empty_like(x) if out is None else check_out(out, x.shape, x, target=targets, weight=weights)
     loss = _loss(x, targets, at, weights, ignore_index, label_smoothing, reduction, log_probs=False, grad=grad)
     return LossAndGrad(loss, grad if out is None else out)
 

@@ -17,10 +17,12 @@ class RowStats(NamedTuple):
 
     Parameters
     ----------
-    logsumexp, max, entropy : ndarray
+    logsumexp, max : ndarray
         The dtype of the logits.
     argmax : ndarray of int64
         Position of the largest logit.
+    entropy : ndarray
+        In nats.
     log_prob : ndarray or None
         Log-probability of the target; None without one.
     rank : ndarray of int64 or None
