@@ -14,7 +14,7 @@
 
 namespace normexp::NORMEXP_LEVEL {
 
-// (e^r - 1 - r) / r^2 on |r| <= 0.35 (tools/minimax.py).
+// (e^r - 1 - r) / r^2 on |r| <= 0.35 (tools/minimax.py). Error 2^-28.2; with the coefficients rounded to floats, 2^-27.6.
 constexpr double single_coefficients[] = {0x1.fffffb56ed0bbp-2, 0x1.55548994c153cp-3, 0x1.555915f7631ddp-5,
                                           0x1.123fb4b6c1aa0p-7, 0x1.6a1a8ea626bd8p-10};
 constexpr double single_log2_e = 0x1.715476p+0;
