@@ -7,7 +7,7 @@
 //
 // The last factor is the same for the whole block, and is applied in double. e^r = 1 + t is kept as two floats, hi + lo:
 // rounding it would cost the half unit that the rounding of the result needs. Errors, relative (docs/accuracy.md):
-// r 2^-26, t 2^-26, polynomial 2^-28.2; the sum is taken in double.
+// r 2^-26, t 2^-25.5, Horner's other steps 2^-27, polynomial 2^-27.6; the sum is taken in double.
 #pragma once
 
 #include "words.hpp"
