@@ -85,7 +85,7 @@ NORMEXP_INLINE Offsets row_offsets(const Job& job, std::int64_t index) {
 template <class F>
 NORMEXP_INLINE void visit(const Job& job, std::int64_t first, std::int64_t count, F f) {
     const int inner = job.row_axes - 1;
-    std::int64_t index[max_axes] = {}, rest = first;
+    std::int64_t index[max_axes], rest = first;  // as many as there are axes are set next
     for (int axis = inner; axis >= 0; --axis) {
         index[axis] = axis == 0 ? rest : rest % job.row[axis].size;
         rest /= job.row[axis].size;

@@ -280,7 +280,7 @@ def _map(
     logits = as_logits(x)
     axes = reduced_axes(axis, logits.ndim)
     mask = as_mask(where, logits.shape)
-    target = np.empty_like(logits) if out is None else check_out(out, logits.shape, logits, where=mask)
+    target = _engine.empty_like(logits) if out is None else check_out(out, logits.shape, logits, where=mask)
     _engine.apply(op, logits, target, mask, _bits(axes), negate, temperature)
     return target if out is None else out
 
