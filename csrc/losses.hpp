@@ -106,13 +106,12 @@ static void labelled_row(Row<T>& row, Kept<Width>& kept, LossSum& sum) {
     if (label == no_label) return ignore_row(row);
     const double x = logit_at(row, label);  // before the gradient may take its place
     const Scale unscaled;
-    const bool keep = row.job.out && blocks <= kept.most_blocks;
-    const auto state = keep ? reduce_row<Width, false, true, false>(row, unscaled, &kept)
-                            : reduce_row<Width, false, false, false>(row, unscaled, &kept);
+    const auto state = row.job.out ? reduce_row<Width, false, true, false>(row, unscaled, &kept)
+                                   : reduce_row<Width, false, false, false>(row, unscaled, &kept);
     finish_loss(row, labelled_loss(row, label, x, state), sum);
     if (!row.job.out) return;
     const double gain = row.job.target->gain * weight_of(row, label);
-    map_row<false>(row, 0, blocks, state, unscaled, kept.maxima, keep ? kept.exponentials : nullptr, gain);
+    map_row<false>(row, 0, blocks, state, unscaled, kept.maxima, kept.exponentials, gain);
     write_gradient_at(row, label, x, state);
 }
 

@@ -27,12 +27,12 @@ NORMEXP_INLINE Scale scale_of(const Job& job) {
     return {inverse.hi, inverse.lo, unit};
 }
 
-// What a reduction leaves for the map: the max of each block and, when the row is short enough for them to stay in the
-// second-level cache, the exponentials. One to a thread, grown when needed. (Not a std::vector: its functions would be
+// What a reduction leaves for the map: the max of each block and the exponentials of the first blocks, as many as stay in
+// the second-level cache beside the row. One to a thread, grown when needed. (Not a std::vector: its functions would be
 // compiled for this CPU level and then, by their name, serve all.)
 template <class Width>
 struct Kept {
-    static constexpr std::int64_t most_bytes = 256 << 10;
+    static constexpr std::int64_t most_bytes = 512 << 10;
     static constexpr std::int64_t most_blocks =
         most_bytes / std::int64_t(block_size / lane_count * sizeof(Num<Width, Lanes>));
 
@@ -45,6 +45,7 @@ struct Kept {
     Kept& operator=(const Kept&) = delete;
     ~Kept() { release(); }
 
+    Num<Width, Lanes>* of(std::int64_t block) const { return exponentials + block * (block_size / lane_count); }
     void reserve(std::int64_t blocks) {
         if (blocks <= room) return;
         release();
@@ -206,11 +207,14 @@ static State<Width, double> reduce_row(Row<T>& row, const Scale& scale, Kept<Wid
     const std::int64_t blocks = block_count(row.job);
     State<Width, double> state;
     for (std::int64_t block = 0; block < blocks; ++block) {
-        auto* exponentials = keep ? kept->exponentials + block * (block_size / lane_count) : nullptr;
         const char* out =
             for_softmax && row.direct() ? row.out + block * block_size * std::int64_t(sizeof(T)) : nullptr;
+        const T* x = row.read(block);
+        Num<Width, Lanes>* const none = nullptr;
         const auto next =
-            fold_block<Width, scaled, keep, for_softmax>(row.read(block), row.count(block), scale, exponentials, out);
+            keep && block < Kept<Width>::most_blocks
+                ? fold_block<Width, scaled, keep, for_softmax>(x, row.count(block), scale, kept->of(block), out)
+                : fold_block<Width, scaled, false, for_softmax>(x, row.count(block), scale, none, out);
         if (kept) kept->maxima[block] = next.max;
         state = block == 0 ? next : merge<Width, scaled>(state, next, scale);
     }
@@ -393,7 +397,9 @@ static void map_row(Row<T>& row, std::int64_t first, std::int64_t last, const St
             log_softmax_block<scaled>(row.read(block), row.results(block), row.count(block), state, scale);
         } else {
             const double base = base_of<Width, scaled>(maxima[block], state.max, scale);
-            const auto* e = kept && base == maxima[block] ? kept + block * (block_size / lane_count) : nullptr;
+            const auto* e = kept && block < Kept<Width>::most_blocks && base == maxima[block]
+                                ? kept + block * (block_size / lane_count)
+                                : nullptr;
             const auto read = [&] { return row.read(block); };
             softmax_block<scaled>(read, row.results(block), row.count(block), base, state, scale, e, gain);
         }
