@@ -310,6 +310,28 @@ void stats(nb::handle x, nb::handle target_object, int axis, nb::handle logsumex
     normexp::run_stats(job);
 }
 
+// The fields of Evaluation, in order; labels that are `ignore_index` apart.
+nb::tuple evaluate(nb::handle x, nb::handle target_object, std::int64_t ignore_index, double temperature) {
+    const ByRow arrays{as_array(x, "x must be an array"), nullptr, as_array(target_object, "target must be an array"),
+                       nullptr};
+    Job job = row_job(Op::evaluate, arrays, PyArray_NDIM(arrays.x) - 1);
+    Target target{};
+    target.type = target_type_of(arrays.target), target.data = PyArray_BYTES(arrays.target);
+    target.ignore_index = ignore_index;
+    if (normexp::is_probability(target.type)) throw nb::type_error("labels must be integers");
+    job.target = &target, job.temperature = temperature;
+    normexp::plan(job);
+    normexp::Evaluation sums;
+    if (job.rows && job.length) {
+        nb::gil_scoped_release release;
+        sums = normexp::run_evaluate(job);
+    }
+    const auto list = [](const auto& values) { return std::vector<double>(std::begin(values), std::end(values)); };
+    return nb::make_tuple(sums.bad_row, sums.rows, sums.loss, sums.entropy, sums.brier, sums.top1, sums.top5,
+                          sums.log_sum, sums.label_distance, list(sums.cumulant), list(sums.bin_rows),
+                          list(sums.bin_confidence), list(sums.bin_right));
+}
+
 // ---- LogSumExp -----------------------------------------------------------------------------------------------------------
 
 using States = nb::ndarray<double, nb::ndim<2>, nb::shape<-1, 3>, nb::c_contig, nb::device::cpu>;
@@ -357,6 +379,7 @@ NB_MODULE(_engine, m) {
           "log_probabilities"_a, "gain"_a, "value"_a.none(), "grad"_a.none());
     m.def("stats", &stats, "x"_a, "target"_a.none(), "axis"_a, "logsumexp"_a, "max"_a, "argmax"_a, "entropy"_a,
           "log_prob"_a, "rank"_a);
+    m.def("evaluate", &evaluate, "x"_a, "target"_a, "ignore_index"_a, "temperature"_a);
     m.def("merge_states", &merge_states, "a"_a, "b"_a, "out"_a);
     m.def("state_values", &state_values, "states"_a, "out"_a);
     m.def("bfloat16_words", &bfloat16_words, "array"_a);

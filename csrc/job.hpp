@@ -5,7 +5,7 @@
 
 namespace normexp {
 
-enum class Op { softmax, log_softmax, logsumexp, state, loss, stats };
+enum class Op { softmax, log_softmax, logsumexp, state, loss, stats, evaluate };
 enum class DType { float16, bfloat16, float32, float64 };
 
 constexpr int max_axes = 64;  // NumPy's own limit
@@ -62,6 +62,15 @@ struct Job {
     bool stream;  // results go past the caches
 };
 
+// What rows of logits with labels come to in an evaluation: sums over the rows (evaluate.hpp).
+constexpr int evaluation_orders = 6, evaluation_bins = 15;
+struct Evaluation {
+    std::int64_t bad_row = -1;  // the first one with NaN, +inf or nothing but -inf; it counts for nothing
+    double rows = 0, loss = 0, entropy = 0, brier = 0, top1 = 0, top5 = 0;
+    double log_sum = 0, cumulant[evaluation_orders] = {}, label_distance = 0;  // at the job's temperature
+    double bin_rows[evaluation_bins] = {}, bin_confidence[evaluation_bins] = {}, bin_right[evaluation_bins] = {};
+};
+
 // A sum of losses in two words, so that its order hardly matters; it is the same for any number of threads all the same.
 struct PlainSum {
     double hi = 0, lo = 0;
@@ -99,17 +108,19 @@ struct Kernels {
     void (*loss_at_label)(const Job&, std::int64_t row, const PlainState&, const PlainLabel&, PlainSum*);
     void (*gradient_at_label)(const Job&, std::int64_t row, const PlainState&, const PlainLabel&);
     void (*stats)(const Job&, std::int64_t first, std::int64_t last);
+    void (*evaluate)(const Job&, std::int64_t first, std::int64_t last, Evaluation*);
     // LogSumExp: states of three doubles each.
     void (*merge_states)(const double* a, const double* b, double* out, std::int64_t count);
     void (*state_values)(const double* states, double* values, std::int64_t count);
 };
 
-const Kernels& kernels();            // of the level in use (levels.cpp)
-const char* level_names(int index);  // those this machine can run, best first; then null
-void plan(Job&);                     // fills the derived part (plan.cpp)
-void run(const Job&);                // a planned job, on the calling thread and the pool (run.cpp)
-PlainSum run_losses(const Job&);     // the sum of the rows' losses (likewise)
-void run_stats(const Job&);          // (likewise)
+const Kernels& kernels();             // of the level in use (levels.cpp)
+const char* level_names(int index);   // those this machine can run, best first; then null
+void plan(Job&);                      // fills the derived part (plan.cpp)
+void run(const Job&);                 // a planned job, on the calling thread and the pool (run.cpp)
+PlainSum run_losses(const Job&);      // the sum of the rows' losses (likewise)
+void run_stats(const Job&);           // (likewise)
+Evaluation run_evaluate(const Job&);  // (likewise)
 
 // What the labels come to: the first row whose label is none, or -1; how many rows count, and the sum of their weights.
 struct LabelCount {

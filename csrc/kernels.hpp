@@ -53,5 +53,7 @@ void loss_at_label(const Job&, std::int64_t row, const PlainState&, const PlainL
 void gradient_at_label(const Job&, std::int64_t row, const PlainState&, const PlainLabel&);
 // stats.cpp
 void stats(const Job&, std::int64_t first, std::int64_t last);
+// evaluate.cpp
+void evaluate(const Job&, std::int64_t first, std::int64_t last, Evaluation*);
 
 }  // namespace normexp::NORMEXP_LEVEL

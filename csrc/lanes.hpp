@@ -160,7 +160,15 @@ NORMEXP_INLINE FloatLanes fma(FloatLanes a, FloatLanes b, FloatLanes c) {
 }
 // The larger of both; a NaN in v stays.
 NORMEXP_INLINE FloatLanes at_least(FloatLanes v, FloatLanes low) {
-    NORMEXP_EACH_FLOAT v.part[i] = low.part[i] > v.part[i] ? low.part[i] : v.part[i];
+    NORMEXP_EACH_FLOAT {
+#if NORMEXP_VECTOR_BYTES == 64  // of two operands one of which is NaN these give the second
+        v.part[i] = VecF(_mm512_max_ps(__m512(low.part[i]), __m512(v.part[i])));
+#elif NORMEXP_VECTOR_BYTES == 32
+        v.part[i] = VecF(_mm256_max_ps(__m256(low.part[i]), __m256(v.part[i])));
+#else
+        v.part[i] = low.part[i] > v.part[i] ? low.part[i] : v.part[i];
+#endif
+    }
     return v;
 }
 struct IntLanes {

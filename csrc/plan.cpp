@@ -45,7 +45,7 @@ void plan(Job& job) {
 
     // Rows that nothing is summed over may be taken in any order: smallest stride last, and upwards. Losses are added up
     // in logical order, whatever the strides.
-    if (job.op != Op::loss && job.op != Op::stats) {
+    if (job.op != Op::loss && job.op != Op::stats && job.op != Op::evaluate) {
         for (int i = 0; i < job.outer_axes; ++i) {
             Axis& a = job.outer[i];
             if (a.x >= 0) continue;

@@ -127,4 +127,27 @@ void run_stats(const Job& job) {
     by_rows(job, [&](std::int64_t, std::int64_t first, std::int64_t last) { kernel.stats(job, first, last); });
 }
 
+static void add_to(Evaluation& total, const Evaluation& part) {
+    if (total.bad_row < 0) total.bad_row = part.bad_row;
+    total.rows += part.rows, total.loss += part.loss, total.entropy += part.entropy, total.brier += part.brier;
+    total.top1 += part.top1, total.top5 += part.top5;
+    total.log_sum += part.log_sum, total.label_distance += part.label_distance;
+    for (int i = 0; i < evaluation_orders; ++i) total.cumulant[i] += part.cumulant[i];
+    for (int i = 0; i < evaluation_bins; ++i) {
+        total.bin_rows[i] += part.bin_rows[i], total.bin_right[i] += part.bin_right[i];
+        total.bin_confidence[i] += part.bin_confidence[i];
+    }
+}
+Evaluation run_evaluate(const Job& job) {
+    const Kernels& kernel = kernels();
+    const std::int64_t each = rows_a_piece(job);
+    std::vector<Evaluation> parts(std::size_t((job.rows + each - 1) / each));
+    by_rows(job, [&](std::int64_t i, std::int64_t first, std::int64_t last) {
+        kernel.evaluate(job, first, last, &parts[std::size_t(i)]);
+    });
+    Evaluation total;
+    for (const Evaluation& part : parts) add_to(total, part);
+    return total;
+}
+
 }  // namespace normexp

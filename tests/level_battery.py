@@ -12,6 +12,7 @@ import numpy as np
 from support import DTYPES, FUNCTIONS, MAPS, bits, largest, smallest
 
 import normexp
+from normexp import _engine
 
 INF, NAN = math.inf, math.nan
 digests: defaultdict[str, Any] = defaultdict(hashlib.sha256)
@@ -86,6 +87,16 @@ def stream(rng: np.random.Generator, kind: str) -> None:
         record(f"cancelling {kind}", normexp.logsumexp(np.log(rng.dirichlet(np.ones(length), 50)).astype(DTYPES[kind])))
 
 
+def evaluation(rng: np.random.Generator, kind: str) -> None:
+    """The sums of an evaluation, over few classes and many."""
+    for classes in (1, 3, 10, 33, 100, 5000):
+        x = (rng.standard_normal((37, classes)) * 5).astype(DTYPES[kind])
+        x[:, ::7] -= np.arange(37)[:, None]
+        labels = rng.integers(classes, size=37)
+        for sums in (_engine.evaluate(x, labels, 2, temperature) for temperature in (0.2, 1.0, 3.0)):
+            record(f"evaluation {kind}", np.hstack(sums))
+
+
 if __name__ == "__main__":
     generator = np.random.default_rng(20)
     for one_kind in DTYPES:
@@ -94,4 +105,5 @@ if __name__ == "__main__":
             layouts(generator, one_name, one_kind)
             special(one_name, one_kind)
         stream(generator, one_kind)
+        evaluation(generator, one_kind)
     print(json.dumps({"level": normexp.show_config()["level"], **{key: d.hexdigest() for key, d in digests.items()}}))

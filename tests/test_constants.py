@@ -50,6 +50,11 @@ def exp_error(exact_terms: int, coefficients: list[float], r: mpf) -> mpf:
     return (first + r**exact_terms * polyval(coefficients[::-1], r)) / exp(r) - 1
 
 
+def exp2_error(coefficients: list[float], r: mpf) -> mpf:
+    """Relative error, for 2^r, of 1 and the polynomial times r."""
+    return (1 + r * polyval(coefficients[::-1], r)) / mpf(2) ** r - 1
+
+
 def log_error(coefficients: list[float], s: mpf) -> mpf:
     """Relative error, for log((1 + s) / (1 - s)), of 2 s and the polynomial in s^2 times s^3."""
     approximate = 2 * s + s**3 * polyval(coefficients[::-1], s * s)
@@ -61,6 +66,7 @@ POLYNOMIALS = {
     "narrow_coefficients": (minimax.exp_narrow, partial(exp_error, 1), EXP_REACH, np.float64),
     "wide_coefficients": (minimax.exp_wide, partial(exp_error, 2), EXP_REACH, np.float64),
     "single_coefficients": (minimax.exp_single, partial(exp_error, 2), SINGLE_REACH, np.float32),
+    "rough_coefficients": (minimax.exp2_rough, exp2_error, 0.5, np.float32),
     "atanh_coefficients": (minimax.log_tail, log_error, LOG_REACH, np.float64),
 }
 

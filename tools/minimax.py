@@ -1,4 +1,4 @@
-"""Print the constants of csrc/exp.hpp, csrc/single.hpp and csrc/log1p.hpp, with the error each polynomial has.
+"""Print the constants of exp.hpp, single.hpp, log1p.hpp and evaluate.hpp in csrc/, with the error of each polynomial.
 
 Remez exchange in 60-digit arithmetic. Run ``python tools/minimax.py`` (needs mpmath) and compare with the
 constants in the headers; tests/test_constants.py does so, and measures what rounding the coefficients adds.
@@ -63,6 +63,17 @@ def exp_single() -> tuple[list[mpf], mpf]:
     )
 
 
+def exp2_rough() -> tuple[list[mpf], mpf]:
+    """(2^r - 1) / r on |r| <= 1/2, relative to 2^r / r, to degree 4."""
+    return remez(
+        lambda r: (mpf(2) ** r - 1) / r if abs(r) > mpf("1e-25") else log(2),
+        lambda r: abs(r) / mpf(2) ** r if r else mpf("1e-30"),
+        -mpf("0.5001"),
+        mpf("0.5001"),
+        5,
+    )
+
+
 def exp_wide() -> tuple[list[mpf], mpf]:
     """(e^r - 1 - r) / r^2 on |r| <= ln(2)/2, relative to e^r / r^2: c0 = c1 = 1 left exact."""
     return remez(
@@ -113,6 +124,7 @@ if __name__ == "__main__":
         "exp single": exp_single(),
         "exp narrow": exp_narrow(),
         "exp wide": exp_wide(),
+        "exp2 rough": exp2_rough(),
         "log tail": log_tail(),
     }.items():
         print(f"{name}: error 2^{float(log(error, 2)):.1f}")
