@@ -6,38 +6,18 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
-from support import DTYPES, FUNCTIONS, assert_same_bits, bits, python
+from support import COUNTS, DTYPES, FUNCTIONS, SetThreads, assert_same_bits, at_each_count, bits, made, python
 
 import normexp
-
-SetThreads = Callable[[int], None]
-COUNTS = (1, 2, 7)
 
 # Many short rows, rows of every kind of length, few long ones, columns, and one row for all threads.
 SHAPES = [((100_003, 10), -1), ((1500, 1000), -1), ((10, 100_003), 0), ((40, 33, 1000), 1), ((3, 700_001), -1)]
 ONE_ROW = 4_000_037
-
-
-def made(shape: tuple[int, ...], kind: str = "float32", spread: float = 5.0) -> np.ndarray:
-    """Normal numbers."""
-    return (np.random.default_rng(shape[0]).standard_normal(shape, dtype=np.float32) * spread).astype(DTYPES[kind])
-
-
-def at_each_count(threads: SetThreads, call: Callable[[], Any], what: object = "") -> np.ndarray:
-    """Call with each number of threads; the bits must not change."""
-    results = []
-    for count in COUNTS:
-        threads(count)
-        results.append(np.asarray(call()))
-    for count, result in zip(COUNTS[1:], results[1:], strict=True):
-        assert_same_bits(result, results[0], (what, count))
-    return results[0]
 
 
 @pytest.mark.parametrize("kind", sorted(DTYPES))
