@@ -191,55 +191,77 @@ struct Across {
     Lanes base(std::int64_t block, const State<Width, Lanes>& state) const {
         return maxima ? base_of<Width, scaled>(maxima[block], state.max, scale) : state.max;
     }
-    void softmax(char* out, const State<Width, Lanes>& state) {
+    // Softmax of the sixteen rows times their gains, which are 1, or for gradients the derivatives by their losses.
+    void softmax(char* out, const State<Width, Lanes>& state, Lanes gain) {
         Lanes from = base(0, state);
-        auto factor = factor_of<Width, scaled>(from, state, scale);
+        auto factor = times(factor_of<Width, scaled>(from, state, scale), gain);
         if (staged)
             return write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept[i], factor); });
         write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
             if (i % block_size == 0)
-                from = base(i / block_size, state), factor = factor_of<Width, scaled>(from, state, scale);
+                from = base(i / block_size, state), factor = times(factor_of<Width, scaled>(from, state, scale), gain);
             return softmax_of(exp<Width>(difference<Width, scaled>(wide_logits(i), from, scale)), factor);
         });
     }
-    void softmax_single(char* out, const State<Width, Lanes>& state) {
+    // The same in float arithmetic; false, and nothing written, if a factor does not fit a float.
+    bool softmax_single(char* out, const State<Width, Lanes>& state, Lanes gain) {
+        const auto factor = [&](Lanes b) {
+            return times(factor_of<Width, scaled>(b, state, scale), gain) * single_factor(b);
+        };
         SingleBase from;
         SingleFactor words;
         const auto start = [&](std::int64_t block) {
-            const Lanes b = base(block, state);
-            from = single_base(narrow(b)),
-            words = single_words(factor_of<Width, scaled>(b, state, scale) * single_factor(b));
+            const Lanes b = base(block, state), whole = factor(b);
+            from = single_base(narrow(b)), words = single_words(whole);
+            return all_fit_single(whole);
         };
-        start(0);
-        if (staged)
-            return write(out, [&](std::int64_t i)
-                                  NORMEXP_INLINE_LAMBDA { return softmax_of(kept_single(&kept[i]), words); });
-        write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
-            if (i % block_size == 0) start(i / block_size);
-            return softmax_of(exp_single(load_floats(logits(i)), from), words);
-        });
+        if (maxima)
+            for (std::int64_t block = 1; block < block_count(job); ++block)
+                if (!all_fit_single(factor(base(block, state)))) return false;
+        if (!start(0)) return false;
+        if (staged) {
+            write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept_single(&kept[i]), words); });
+        } else {
+            write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
+                if (i % block_size == 0 && i > 0) start(i / block_size);
+                return softmax_of(exp_single(load_floats(logits(i)), from), words);
+            });
+        }
+        return true;
     }
-
-    // Handles rows [row, row + 16) and returns true, or returns false if one of them needs the care that only rows.hpp
-    // takes: an infinity, a NaN, a logsumexp that cancels.
-    bool handle(std::int64_t row) {
-        const Offsets at = row_offsets(job, row);
+    static bool all_fit_single(Lanes factor) {
+        const Lanes zero = broadcast<Lanes>(0.0), one = broadcast<Lanes>(1.0);
+        const Lanes size = where_greater(zero, factor, -factor, factor);
+        const Lanes small =
+            where_greater(broadcast<Lanes>(single_least), size, where_equal(size, zero, zero, one), zero);
+        return sum_lanes(small + where_greater(size, broadcast<Lanes>(single_most), one, zero)) == 0;
+    }
+    // In whichever arithmetic the reduction was; false, and nothing written, where only rows.hpp can.
+    bool write_softmax(char* out, const State<Width, Lanes>& state, Lanes gain) {
+        if constexpr (may_be_single)
+            if (all_single) return softmax_single(out, state, gain);
+        softmax(out, state, gain);
+        return true;
+    }
+    // Reduces the sixteen rows that begin at these offsets; false if one of them needs the care that only rows.hpp takes:
+    // an infinity, a NaN, a row whose blocks are not all computed in the same arithmetic.
+    bool reduce_at(const Offsets& at, State<Width, Lanes>& state) {
         move_to(at);
         fine = true, all_single = may_be_single;
-        const State<Width, Lanes> state = reduce();
+        state = reduce();
         const Lanes rest = leading(state.rest);
         fine = fine && sum_lanes((state.max - state.max) + (rest - rest)) == 0.0;  // all finite: inf - inf is NaN
-        if (!fine || (maxima && may_be_single && !all_single)) return false;
+        return fine && !(maxima && may_be_single && !all_single);
+    }
+
+    // Handles rows [row, row + 16) and returns true, or returns false if one of them is for rows.hpp.
+    bool handle(std::int64_t row) {
+        const Offsets at = row_offsets(job, row);
+        State<Width, Lanes> state;
+        if (!reduce_at(at, state)) return false;
         char* out = job.out + at.out;
         if (job.op == Op::softmax) {
-            if constexpr (may_be_single) {
-                if (all_single)
-                    softmax_single(out, state);
-                else
-                    softmax(out, state);
-            } else {
-                softmax(out, state);
-            }
+            return write_softmax(out, state, broadcast<Lanes>(1.0));
         } else if (job.op == Op::log_softmax) {
             const auto log_sum = log1p<Width>(state.rest);
             write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {

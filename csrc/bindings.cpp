@@ -1,7 +1,9 @@
 // The only file that knows Python: NumPy arrays to jobs, and nothing that the Python front could not have checked.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
@@ -10,6 +12,7 @@
 
 #include <cstring>
 #include <optional>
+#include <tuple>
 
 #include "job.hpp"
 #include "parallel.hpp"
@@ -69,9 +72,10 @@ Job make_job(Op op, PyArrayObject* x, PyArrayObject* out, PyArrayObject* mask, s
     return job;
 }
 
+// Below this many elements (some microseconds) giving the interpreter lock away costs more than it gives.
+constexpr std::int64_t release_from = 1 << 12;
+
 void run_released(const Job& job) {
-    // Below this many elements (some microseconds) giving the interpreter lock away costs more than it gives.
-    constexpr std::int64_t release_from = 1 << 12;
     if (job.rows * job.length < release_from) {
         if (job.rows && job.length) normexp::run(job);
         return;
@@ -117,6 +121,168 @@ void apply(int op, nb::handle x, nb::handle out, nb::handle mask, std::uint64_t 
     run_released(make_job(Op(op), x_array, out_array, mask_array, reduced, negate, temperature));
 }
 
+// ---- losses and statistics ---------------------------------------------------------------------------------------------
+
+using normexp::Stats;
+using normexp::Target;
+using normexp::TargetType;
+
+TargetType target_type_of(PyArrayObject* array) {
+    PyArray_Descr* descr = PyArray_DESCR(array);
+    const int type = descr->type_num;
+    const bool is_unsigned = PyTypeNum_ISUNSIGNED(type);
+    if (PyArray_ISNBO(descr->byteorder) && PyTypeNum_ISINTEGER(type)) switch (PyDataType_ELSIZE(descr)) {
+            case 1: return is_unsigned ? TargetType::uint8 : TargetType::int8;
+            case 2: return is_unsigned ? TargetType::uint16 : TargetType::int16;
+            case 4: return is_unsigned ? TargetType::uint32 : TargetType::int32;
+            default: return is_unsigned ? TargetType::uint64 : TargetType::int64;
+        }
+    const std::optional<DType> dtype = dtype_of(array);
+    if (!dtype) throw nb::type_error("target must be integers or one of the four float types");
+    switch (*dtype) {
+        case DType::float16: return TargetType::float16;
+        case DType::bfloat16: return TargetType::bfloat16;
+        case DType::float32: return TargetType::float32;
+        default: return TargetType::float64;
+    }
+}
+
+// One weight a class, padded as the engine wants it.
+using Weights = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+std::vector<double> padded(const std::optional<Weights>& weight, std::int64_t classes) {
+    std::vector<double> copy;
+    if (!weight) return copy;
+    if (std::int64_t(weight->shape(0)) != classes) throw nb::value_error("as many weights as classes");
+    copy.assign(weight->data(), weight->data() + classes);
+    copy.resize(std::size_t((classes + 15) / 16 * 16));
+    return copy;
+}
+
+// The axes of a job whose rows lie along one axis of x. Whatever comes one to a row has the other axes.
+struct ByRow {
+    PyArrayObject *x, *out, *target, *value;
+};
+Job row_job(Op op, const ByRow& arrays, int axis) {
+    const std::optional<DType> dtype = dtype_of(arrays.x);
+    const int axes = PyArray_NDIM(arrays.x);
+    if (!dtype || axis < 0 || axis >= axes) throw nb::type_error("x must be a float array with such an axis");
+    Job job{};
+    job.op = op, job.dtype = *dtype, job.temperature = 1.0;
+    job.x = PyArray_BYTES(arrays.x), job.out = arrays.out ? PyArray_BYTES(arrays.out) : nullptr;
+    const bool labels = arrays.target && !normexp::is_probability(target_type_of(arrays.target));
+    const auto check = [&](PyArrayObject* array, int dimensions) {
+        if (array && PyArray_NDIM(array) != dimensions) throw nb::value_error("arrays differ in dimensions");
+    };
+    check(arrays.out, axes), check(arrays.target, labels ? axes - 1 : axes), check(arrays.value, axes - 1);
+    for (int i = 0, other = 0; i < axes; ++i) {
+        const bool is_row = i == axis;
+        const npy_intp size = PyArray_DIM(arrays.x, i);
+        const auto stride = [&](PyArrayObject* array, bool one_a_row) -> std::int64_t {
+            if (!array || (one_a_row && is_row)) return 0;
+            const int at = one_a_row ? other : i;
+            if (PyArray_DIM(array, at) != size) throw nb::value_error("arrays differ in shape");
+            return PyArray_STRIDE(array, at);
+        };
+        const Axis made{size, PyArray_STRIDE(arrays.x, i),   stride(arrays.out, false),
+                        0,    stride(arrays.target, labels), stride(arrays.value, true)};
+        (is_row ? job.row[job.row_axes++] : job.outer[job.outer_axes++]) = made;
+        other += !is_row;
+    }
+    return job;
+}
+
+PyArrayObject* optional_array(nb::handle object, const char* what) {
+    return object.is_none() ? nullptr : as_array(object, what);
+}
+
+// (the first row whose label is none, or -1; how many rows count; the sum of their weights)
+std::tuple<std::int64_t, std::int64_t, double> count_labels(nb::handle target_object, std::int64_t classes,
+                                                            std::int64_t ignore_index, std::optional<Weights> weight) {
+    PyArrayObject* array = as_array(target_object, "target must be an array");
+    const std::vector<double> weights = padded(weight, classes);
+    Target target{};
+    target.type = target_type_of(array), target.data = PyArray_BYTES(array), target.ignore_index = ignore_index;
+    target.weight = weight ? weights.data() : nullptr;
+    if (normexp::is_probability(target.type)) throw nb::type_error("labels must be integers");
+    Job job{};
+    job.op = Op::loss, job.target = &target, job.row_axes = 1, job.row[0] = {1, 0, 0, 0};
+    for (int i = 0; i < PyArray_NDIM(array); ++i) {
+        job.outer[job.outer_axes] = {PyArray_DIM(array, i), 0, 0, 0};
+        job.outer[job.outer_axes++].target = PyArray_STRIDE(array, i);
+    }
+    normexp::plan(job);
+    if (!job.rows) return {-1, 0, 0.0};
+    nb::gil_scoped_release release;
+    const normexp::LabelCount count = normexp::count_labels(job, classes);
+    return {count.bad_row, count.kept, count.weight};
+}
+
+// Writes each row's loss into value and its gradient into grad, unless those are None; returns the sum of the losses.
+double losses(nb::handle x, nb::handle target_object, int axis, std::optional<Weights> weight,
+              std::int64_t ignore_index, double smoothing, bool log_probabilities, double gain, nb::handle value,
+              nb::handle grad) {
+    const ByRow arrays{as_array(x, "x must be an array"), optional_array(grad, "grad must be an array"),
+                       as_array(target_object, "target must be an array"),
+                       optional_array(value, "value must be an array")};
+    for (PyArrayObject* array : {arrays.out, arrays.value})
+        if (array && (!PyArray_ISWRITEABLE(array) || dtype_of(array) != dtype_of(arrays.x)))
+            throw nb::value_error("results must be writeable and of the dtype of x");
+    Job job = row_job(Op::loss, arrays, axis);
+    const std::vector<double> weights = padded(weight, job.row[0].size);
+    const Target target{target_type_of(arrays.target),
+                        PyArray_BYTES(arrays.target),
+                        weight ? weights.data() : nullptr,
+                        smoothing,
+                        ignore_index,
+                        log_probabilities,
+                        gain,
+                        arrays.value ? PyArray_BYTES(arrays.value) : nullptr};
+    job.target = &target;
+    normexp::plan(job);
+    if (!job.rows || !job.length) return 0.0;
+    const auto run = [&] {
+        const normexp::PlainSum sum = normexp::run_losses(job);
+        return sum.hi - sum.hi == 0 ? sum.hi + sum.lo : sum.hi;
+    };
+    if (job.rows * job.length < release_from) return run();
+    nb::gil_scoped_release release;
+    return run();
+}
+
+// Fills arrays that the front has made for the purpose: contiguous, one element a row.
+void stats(nb::handle x, nb::handle target_object, int axis, nb::handle logsumexp, nb::handle max, nb::handle argmax,
+           nb::handle entropy, nb::handle log_prob, nb::handle rank) {
+    const ByRow arrays{as_array(x, "x must be an array"), nullptr, optional_array(target_object, "target"), nullptr};
+    Job job = row_job(Op::stats, arrays, axis);
+    Target target{};
+    if (arrays.target) {
+        target.type = target_type_of(arrays.target), target.data = PyArray_BYTES(arrays.target);
+        target.ignore_index = -1;
+        if (normexp::is_probability(target.type)) throw nb::type_error("labels must be integers");
+        job.target = &target;
+    }
+    normexp::plan(job);
+    const auto data = [&](nb::handle object, bool index) -> char* {
+        PyArrayObject* array = as_array(object, "results must be arrays");
+        const bool right = index ? PyArray_TYPE(array) == NPY_INT64 : dtype_of(array) == dtype_of(arrays.x);
+        if (!right || !PyArray_IS_C_CONTIGUOUS(array) || !PyArray_ISWRITEABLE(array) || PyArray_SIZE(array) != job.rows)
+            throw nb::value_error("results must be contiguous, one element a row");
+        return PyArray_BYTES(array);
+    };
+    const Stats to{data(logsumexp, false),
+                   data(max, false),
+                   data(entropy, false),
+                   data(log_prob, false),
+                   reinterpret_cast<std::int64_t*>(data(argmax, true)),
+                   reinterpret_cast<std::int64_t*>(data(rank, true))};
+    job.stats = &to;
+    if (!job.rows || !job.length) return;
+    nb::gil_scoped_release release;
+    normexp::run_stats(job);
+}
+
+// ---- LogSumExp -----------------------------------------------------------------------------------------------------------
+
 using States = nb::ndarray<double, nb::ndim<2>, nb::shape<-1, 3>, nb::c_contig, nb::device::cpu>;
 using Values = nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
@@ -155,6 +321,11 @@ NB_MODULE(_engine, m) {
     m.attr("STATE") = int(Op::state);
     m.def("quick", &quick, "op"_a, "x"_a, "axis"_a.none(), "negate"_a, "temperature"_a);
     m.def("apply", &apply, "op"_a, "x"_a, "out"_a, "where"_a.none(), "reduced"_a, "negate"_a, "temperature"_a);
+    m.def("count_labels", &count_labels, "target"_a, "classes"_a, "ignore_index"_a, "weight"_a.none());
+    m.def("losses", &losses, "x"_a, "target"_a, "axis"_a, "weight"_a.none(), "ignore_index"_a, "smoothing"_a,
+          "log_probabilities"_a, "gain"_a, "value"_a.none(), "grad"_a.none());
+    m.def("stats", &stats, "x"_a, "target"_a.none(), "axis"_a, "logsumexp"_a, "max"_a, "argmax"_a, "entropy"_a,
+          "log_prob"_a, "rank"_a);
     m.def("merge_states", &merge_states, "a"_a, "b"_a, "out"_a);
     m.def("state_values", &state_values, "states"_a, "out"_a);
     m.def("bfloat16_words", &bfloat16_words, "array"_a);

@@ -5,14 +5,40 @@
 
 namespace normexp {
 
-enum class Op { softmax, log_softmax, logsumexp, state };
+enum class Op { softmax, log_softmax, logsumexp, state, loss, stats };
 enum class DType { float16, bfloat16, float32, float64 };
 
 constexpr int max_axes = 64;  // NumPy's own limit
 
-// One axis of the arrays: its length, and how many bytes apart its elements lie in each of them.
+// One axis of the arrays: its length, and how many bytes apart its elements lie in each of them. (target: labels lie one
+// to a row, target probabilities one to an element. value: what comes out one to a row, where out has one to an element.)
 struct Axis {
-    std::int64_t size, x, out, mask;
+    std::int64_t size, x, out, mask, target = 0, value = 0;
+};
+
+// The type of labels, or of target probabilities.
+enum class TargetType { int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, bfloat16, float32, float64 };
+constexpr bool is_probability(TargetType type) { return type >= TargetType::float16; }
+
+// What a loss is taken against. A row's loss is sum_c a_c (logsumexp - x_c) with a_c = weight_c ((1 - smoothing) y_c +
+// smoothing / C), where y is the row's target probabilities, or 1 at its label.
+struct Target {
+    TargetType type;
+    const char* data;
+    const double* weight;  // one a class, and zeros up to the next multiple of sixteen; or null: all 1
+    double smoothing;
+    std::int64_t ignore_index;  // rows with this label count for nothing
+    bool log_probabilities;     // x holds them: a row's loss is -weight x at the label, no more
+    double gain;                // derivative of the result by a row's loss
+    char* value;                // each row's loss, of x's type; or null, if only the sum is wanted
+    // Every a_c may differ from 0; otherwise a row's loss is weight (logsumexp - x) at its label.
+    bool dense() const { return is_probability(type) || smoothing != 0; }
+};
+
+// What row_stats writes, one to a row, in logical order. All of x's type but the indices.
+struct Stats {
+    char *logsumexp, *max, *entropy, *log_prob;
+    std::int64_t *argmax, *rank;
 };
 
 struct Job {
@@ -26,12 +52,25 @@ struct Job {
     Axis outer[max_axes];  // the others, in any order
     bool negate;           // softmin
     double temperature;
+    const Target* target;  // of Op::loss, whose out is the gradient, or null; of Op::stats, or null
+    const Stats* stats;    // of Op::stats
 
     // Derived by plan().
     std::int64_t length, rows;  // elements in a row, number of rows
     bool x_contiguous, out_contiguous;
     bool across;  // sixteen rows at a time, one a lane
     bool stream;  // results go past the caches
+};
+
+// A sum of losses in two words, so that its order hardly matters; it is the same for any number of threads all the same.
+struct PlainSum {
+    double hi = 0, lo = 0;
+};
+
+// The logit at a row's label, and the derivative of the result by it but for softmax - 1; not kept: the row is ignored.
+struct PlainLabel {
+    bool kept;
+    double logit, gain;
 };
 
 // The state of one block or row, as it travels between threads.
@@ -51,7 +90,15 @@ struct Kernels {
                           double* maxima);
     PlainState (*fold_states)(const Job&, const PlainState*, std::int64_t count);
     void (*map_blocks)(const Job&, std::int64_t row, std::int64_t first, std::int64_t last, const PlainState&,
-                       const double* maxima);
+                       const double* maxima, double gain);
+    // The rows' losses, into value where asked for, and their sum; their gradients, into out where asked for.
+    void (*losses)(const Job&, std::int64_t first, std::int64_t last, PlainSum*);
+    // The same for one row with a label whose blocks were reduced by several threads; map_blocks writes the rest of its
+    // gradient before gradient_at_label.
+    PlainLabel (*label)(const Job&, std::int64_t row);
+    void (*loss_at_label)(const Job&, std::int64_t row, const PlainState&, const PlainLabel&, PlainSum*);
+    void (*gradient_at_label)(const Job&, std::int64_t row, const PlainState&, const PlainLabel&);
+    void (*stats)(const Job&, std::int64_t first, std::int64_t last);
     // LogSumExp: states of three doubles each.
     void (*merge_states)(const double* a, const double* b, double* out, std::int64_t count);
     void (*state_values)(const double* states, double* values, std::int64_t count);
@@ -61,5 +108,14 @@ const Kernels& kernels();            // of the level in use (levels.cpp)
 const char* level_names(int index);  // those this machine can run, best first; then null
 void plan(Job&);                     // fills the derived part (plan.cpp)
 void run(const Job&);                // a planned job, on the calling thread and the pool (run.cpp)
+PlainSum run_losses(const Job&);     // the sum of the rows' losses (likewise)
+void run_stats(const Job&);          // (likewise)
+
+// What the labels come to: the first row whose label is none, or -1; how many rows count, and the sum of their weights.
+struct LabelCount {
+    std::int64_t bad_row = -1, kept = 0;
+    double weight = 0;
+};
+LabelCount count_labels(const Job&, std::int64_t classes);  // (labels.cpp)
 
 }  // namespace normexp

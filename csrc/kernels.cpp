@@ -1,18 +1,10 @@
 // Compiled once per CPU level, with NORMEXP_LEVEL naming it: the entry points of job.hpp for every element type.
+#include "kernels.hpp"
+
 #include "across.hpp"
 
 namespace normexp::NORMEXP_LEVEL {
 
-// Calls f.template operator()<T>() for the job's element type.
-template <class F>
-NORMEXP_INLINE void with_type(const Job& job, F f) {
-    switch (job.dtype) {
-        case DType::float16: return f(Half{});
-        case DType::bfloat16: return f(BFloat{});
-        case DType::float32: return f(float{});
-        case DType::float64: return f(double{});
-    }
-}
 NORMEXP_INLINE bool is_scaled(const Job& job) { return job.temperature != 1.0; }
 
 template <bool scaled, class T, class Width = typename Native<T>::Width>
@@ -52,16 +44,9 @@ static void all_rows(const Job& job, std::int64_t first, std::int64_t last) {
         return;
     }
     Across<scaled, T> across(job);
-    const std::int64_t side_by_side = job.outer[job.outer_axes - 1].size;
-    for (std::int64_t i = first; i < last;) {
-        const std::int64_t to_end = side_by_side - i % side_by_side;
-        if (to_end >= lane_count && last - i >= lane_count && across.handle(i)) {
-            i += lane_count;
-        } else {
-            std::int64_t stop = i + (to_end < lane_count ? to_end : lane_count);
-            for (stop = stop < last ? stop : last; i < stop; ++i) one_row<scaled>(row, scale, i, kept);
-        }
-    }
+    visit_rows(
+        job, first, last, [&](std::int64_t i) { return across.handle(i); },
+        [&](std::int64_t i) { one_row<scaled>(row, scale, i, kept); });
 }
 
 static void rows(const Job& job, std::int64_t first, std::int64_t last) {
@@ -75,21 +60,6 @@ static void rows(const Job& job, std::int64_t first, std::int64_t last) {
 }
 
 static std::int64_t blocks(const Job& job) { return block_count(job); }
-
-template <class Width>
-NORMEXP_INLINE PlainState plain(const State<Width, double>& state, bool any) {
-    if constexpr (Width::two_words)
-        return {state.max, state.rest.hi, state.rest.lo, any};
-    else
-        return {state.max, state.rest, 0.0, any};
-}
-template <class Width>
-NORMEXP_INLINE State<Width, double> unplain(const PlainState& state) {
-    if constexpr (Width::two_words)
-        return {state.max, {state.rest, state.rest_low}};
-    else
-        return {state.max, state.rest};
-}
 
 static void reduce_blocks(const Job& job, std::int64_t index, std::int64_t first, std::int64_t last, PlainState* states,
                           double* maxima) {
@@ -133,7 +103,7 @@ static PlainState fold_states(const Job& job, const PlainState* states, std::int
 }
 
 static void map_blocks(const Job& job, std::int64_t index, std::int64_t first, std::int64_t last,
-                       const PlainState& total, const double* maxima) {
+                       const PlainState& total, const double* maxima, double gain) {
     with_type(job, [&]<class T>(T) {
         using Width = typename Native<T>::Width;
         const Scale scale = scale_of(job);
@@ -145,9 +115,9 @@ static void map_blocks(const Job& job, std::int64_t index, std::int64_t first, s
         if (job.op == Op::logsumexp)
             store_one<T>(row.out, logsumexp_row(row, state));
         else if (is_scaled(job))
-            map_row<true>(row, first, last, state, scale, maxima, none);
+            map_row<true>(row, first, last, state, scale, maxima, none, gain);
         else
-            map_row<false>(row, first, last, state, scale, maxima, none);
+            map_row<false>(row, first, last, state, scale, maxima, none, gain);
     });
     if (job.stream) stream_fence();
 }
@@ -170,7 +140,8 @@ static void state_values(const double* states, double* values, std::int64_t coun
 }
 
 extern const Kernels kernels;
-const Kernels kernels{NORMEXP_LEVEL_NAME, rows,       blocks,       reduce_blocks,
-                      fold_states,        map_blocks, merge_states, state_values};
+const Kernels kernels{
+    NORMEXP_LEVEL_NAME, rows,  blocks,       reduce_blocks, fold_states, map_blocks, losses, label, loss_at_label,
+    gradient_at_label,  stats, merge_states, state_values};
 
 }  // namespace normexp::NORMEXP_LEVEL

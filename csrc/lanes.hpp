@@ -387,6 +387,10 @@ NORMEXP_INLINE FloatLanes clear_from(FloatLanes v, int count) {
     return where_greater(broadcast<FloatLanes>(count), load_floats(index), v, broadcast<FloatLanes>(0.0));
 }
 
+// The first `count` lanes; the others become 0.
+NORMEXP_INLINE FloatLanes first_lanes(FloatLanes v, int count) { return clear_from(v, count); }
+NORMEXP_INLINE Lanes first_lanes(Lanes v, int count) { return set_from(v, count, 0.0); }
+
 NORMEXP_INLINE void store_floats(Half* p, FloatLanes v) {
 #if NORMEXP_VECTOR_BYTES == 64
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(__m512(v.part[0]), _MM_FROUND_TO_NEAREST_INT));

@@ -9,7 +9,8 @@ namespace normexp {
 
 static bool continues(const Axis& outer, const Axis& inner) {
     return outer.x == inner.x * inner.size && outer.out == inner.out * inner.size &&
-           outer.mask == inner.mask * inner.size;
+           outer.mask == inner.mask * inner.size && outer.target == inner.target * inner.size &&
+           outer.value == inner.value * inner.size;
 }
 
 // Drops axes of length 1 and joins neighbours that one stride covers, keeping the logical order.
@@ -18,7 +19,12 @@ static int join(Axis* axes, int count) {
     for (int i = 0; i < count; ++i) {
         if (axes[i].size == 1) continue;
         if (kept && continues(axes[kept - 1], axes[i]))
-            axes[kept - 1] = {axes[kept - 1].size * axes[i].size, axes[i].x, axes[i].out, axes[i].mask};
+            axes[kept - 1] = {axes[kept - 1].size * axes[i].size,
+                              axes[i].x,
+                              axes[i].out,
+                              axes[i].mask,
+                              axes[i].target,
+                              axes[i].value};
         else
             axes[kept++] = axes[i];
     }
@@ -37,19 +43,22 @@ void plan(Job& job) {
     if (job.length == 0 || job.rows == 0) return;
     job.row_axes = join(job.row, job.row_axes);
 
-    // Rows may be taken in any order: smallest stride last, and upwards.
-    for (int i = 0; i < job.outer_axes; ++i) {
-        Axis& a = job.outer[i];
-        if (a.x >= 0) continue;
-        job.x += (a.size - 1) * a.x, job.out += (a.size - 1) * a.out;
-        if (job.mask) job.mask += (a.size - 1) * a.mask;
-        a = {a.size, -a.x, -a.out, -a.mask};
+    // Rows that nothing is summed over may be taken in any order: smallest stride last, and upwards. Losses are added up
+    // in logical order, whatever the strides.
+    if (job.op != Op::loss && job.op != Op::stats) {
+        for (int i = 0; i < job.outer_axes; ++i) {
+            Axis& a = job.outer[i];
+            if (a.x >= 0) continue;
+            job.x += (a.size - 1) * a.x, job.out += (a.size - 1) * a.out;
+            if (job.mask) job.mask += (a.size - 1) * a.mask;
+            a = {a.size, -a.x, -a.out, -a.mask};
+        }
+        std::stable_sort(job.outer, job.outer + job.outer_axes, [](const Axis& a, const Axis& b) { return a.x > b.x; });
     }
-    std::stable_sort(job.outer, job.outer + job.outer_axes, [](const Axis& a, const Axis& b) { return a.x > b.x; });
     job.outer_axes = join(job.outer, job.outer_axes);
 
     const std::int64_t item = job.dtype == DType::float64 ? 8 : job.dtype == DType::float32 ? 4 : 2;
-    const bool maps = job.op == Op::softmax || job.op == Op::log_softmax;
+    const bool maps = job.op == Op::softmax || job.op == Op::log_softmax || (job.op == Op::loss && job.out);
     const Axis &inner = job.row[job.row_axes - 1], &side = job.outer[job.outer_axes - 1];
     job.x_contiguous = job.row_axes == 1 && (inner.x == item || job.length == 1);
     job.out_contiguous = maps && job.row_axes == 1 && (inner.out == item || job.length == 1);
@@ -58,7 +67,7 @@ void plan(Job& job) {
     // the rows lie side by side, so that a row alone would touch a cache line for each element.
     constexpr std::int64_t few_classes = 32, staged_classes = 128;
     const bool side_by_side = side.x == item;
-    job.across = job.op != Op::state && !job.mask && side.size >= 16 &&
+    job.across = job.op != Op::state && job.op != Op::stats && !job.mask && side.size >= 16 &&
                  (job.length <= few_classes ||
                   (side_by_side && ((job.row_axes == 1 && !job.negate) || job.length <= staged_classes)));
 

@@ -66,17 +66,17 @@ private:
 
 NORMEXP_INLINE std::int64_t block_count(const Job& job) { return (job.length + block_size - 1) / block_size; }
 
-// Byte offsets of row `index` in x, out and mask.
+// Byte offsets of row `index` in the arrays of a job.
 struct Offsets {
-    std::int64_t x, out, mask;
+    std::int64_t x, out, mask, target, value;
 };
 NORMEXP_INLINE Offsets row_offsets(const Job& job, std::int64_t index) {
-    Offsets at{0, 0, 0};
+    Offsets at{};
     for (int axis = job.outer_axes - 1; axis >= 0; --axis) {
         const Axis& a = job.outer[axis];
         const std::int64_t k = axis == 0 ? index : index % a.size;
         if (axis != 0) index /= a.size;
-        at.x += k * a.x, at.out += k * a.out, at.mask += k * a.mask;
+        at.x += k * a.x, at.out += k * a.out, at.mask += k * a.mask, at.target += k * a.target, at.value += k * a.value;
     }
     return at;
 }
@@ -91,15 +91,16 @@ NORMEXP_INLINE void visit(const Job& job, std::int64_t first, std::int64_t count
         rest /= job.row[axis].size;
     }
     for (std::int64_t done = 0; done < count;) {
-        Offsets at{0, 0, 0};
+        Offsets at{};
         for (int axis = 0; axis <= inner; ++axis) {
             const Axis& a = job.row[axis];
             at.x += index[axis] * a.x, at.out += index[axis] * a.out, at.mask += index[axis] * a.mask;
+            at.target += index[axis] * a.target;
         }
         const Axis& a = job.row[inner];
         for (; index[inner] < a.size && done < count; ++index[inner], ++done) {
             f(done, at);
-            at.x += a.x, at.out += a.out, at.mask += a.mask;
+            at.x += a.x, at.out += a.out, at.mask += a.mask, at.target += a.target;
         }
         for (int axis = inner; axis > 0 && index[axis] == job.row[axis].size; --axis)
             index[axis] = 0, ++index[axis - 1];
@@ -140,8 +141,8 @@ NORMEXP_INLINE void negate(T* element) {
 template <class T>
 struct Row {
     const Job& job;
-    const char *x, *mask;
-    char* out;
+    const char *x, *mask, *target;
+    char *out, *value;
     bool any = false;  // an element of the blocks read so far is not masked
     alignas(64) T in_buffer[block_size];
     alignas(64) T out_buffer[block_size];
@@ -150,7 +151,9 @@ struct Row {
 
     void move_to(std::int64_t row) {
         const Offsets at = row_offsets(job, row);
-        x = job.x + at.x, out = job.out + at.out, mask = job.mask ? job.mask + at.mask : nullptr;
+        x = job.x + at.x, out = job.out ? job.out + at.out : nullptr, mask = job.mask ? job.mask + at.mask : nullptr;
+        target = job.target ? job.target->data + at.target : nullptr;
+        value = job.target && job.target->value ? job.target->value + at.value : nullptr;
         any = false;
     }
     std::int64_t count(std::int64_t block) const {
@@ -174,7 +177,7 @@ struct Row {
         return in_buffer;
     }
     // Where to put the block's results; write() then takes them on to their place.
-    T* target(std::int64_t block) { return direct() ? reinterpret_cast<T*>(out) + block * block_size : out_buffer; }
+    T* results(std::int64_t block) { return direct() ? reinterpret_cast<T*>(out) + block * block_size : out_buffer; }
     void write(std::int64_t block) {
         const std::int64_t first = block * block_size;
         if (direct()) return;
@@ -188,7 +191,7 @@ struct Row {
         });
     }
     void fill(std::int64_t block, double value) {
-        T* to = target(block);
+        T* to = results(block);
         const T v = element<T>(value);
         for (std::int64_t i = 0; i < count(block); ++i) to[i] = v;
         write(block);
@@ -252,12 +255,16 @@ NORMEXP_INLINE FloatLanes softmax_of(Two<FloatLanes> e, const SingleFactor& fact
     return fma(e.hi, factor.hi, fma(e.hi, factor.lo, e.lo * factor.hi));
 }
 // d - log(1 + rest): neither term is positive, so nothing cancels.
-NORMEXP_INLINE Lanes log_softmax_of(Lanes d, Lanes log_sum) { return d - log_sum; }
-NORMEXP_INLINE Lanes log_softmax_of(Two<Lanes> d, Two<Lanes> log_sum) {
-    const Two<Lanes> sum = two_sum(d.hi, -log_sum.hi);
-    const Lanes low = (d.lo - log_sum.lo) + sum.lo;
+template <class V>
+NORMEXP_INLINE V log_softmax_of(V d, V log_sum) {
+    return d - log_sum;
+}
+template <class V>
+NORMEXP_INLINE V log_softmax_of(Two<V> d, Two<V> log_sum) {
+    const Two<V> sum = two_sum(d.hi, -log_sum.hi);
+    const V low = (d.lo - log_sum.lo) + sum.lo;
     // Beyond float64's range the exact parts are inf - inf: NaN, which is not equal to itself.
-    return sum.hi + where_equal(low, low, low, broadcast<Lanes>(0.0));
+    return sum.hi + where_equal(low, low, low, broadcast<V>(0.0));
 }
 
 template <class N>
@@ -292,14 +299,39 @@ NORMEXP_INLINE auto load_compared_part(const T* x, std::int64_t at, int count) {
     return count == lane_count ? load_compared(x + at) : load_compared_first(x + at, count, x[0]);
 }
 
-// Softmax of one block into `out`. e: its exponentials, or null; x: its logits, needed only without them.
+// From the logits, in the arithmetic that any of them can be computed in.
 template <bool scaled, class Width, class T>
-NORMEXP_INLINE void softmax_block(const T* x, T* out, std::int64_t count, double base,
-                                  const State<Width, double>& state, const Scale& scale, const Num<Width, Lanes>* e) {
-    const auto factor = factor_of<Width, scaled>(base, state, scale);
+NORMEXP_INLINE void softmax_wide_block(const T* x, T* out, std::int64_t count, double base, Num<Width, double> factor,
+                                       const Scale& scale) {
+    const auto words = spread(factor);
+    const Lanes from = broadcast<Lanes>(base);
+    map_block(out, count, [&](std::int64_t at, int valid) NORMEXP_INLINE_LAMBDA {
+        Lanes logits = load_part(x, at, valid);
+        return softmax_of(exp<Width>(difference<Width, scaled>(logits, from, scale)), words);
+    });
+}
+
+// Whether a factor and its second word are normal floats, or 0. Those of softmax are; that of a gradient has a share of
+// the mean in it, and a weight.
+constexpr double single_least = 0x1p-122,
+                 single_most = 0x1p100;  // the second word is good to 2^-149: 2^-27 of the first
+NORMEXP_INLINE bool fits_single(double factor) {
+    const double size = factor < 0 ? -factor : factor;
+    return (size >= single_least && size <= single_most) || factor == 0;
+}
+
+// Softmax of one block, times `gain`, into `out`. e: its exponentials, or null; read() gives its logits, if needed.
+template <bool scaled, class Width, class T, class Read>
+NORMEXP_INLINE void softmax_block(Read read, T* out, std::int64_t count, double base, const State<Width, double>& state,
+                                  const Scale& scale, const Num<Width, Lanes>* e, double gain) {
+    const auto factor = times(factor_of<Width, scaled>(base, state, scale), gain);
+    const T* const x = e ? nullptr : read();
     if constexpr (__is_same(Width, Single) && !scaled)
         if (is_single<Width, scaled>(base)) {
-            const SingleFactor words = single_words(broadcast<Lanes>(factor * single_factor(base)));
+            const double whole = factor * single_factor(base);
+            if (!fits_single(whole))
+                return softmax_wide_block<scaled, Width>(e ? read() : x, out, count, base, factor, scale);
+            const SingleFactor words = single_words(broadcast<Lanes>(whole));
             const SingleBase from = single_base(broadcast<FloatLanes>(base));
             if (e)
                 return map_block(out, count, [&](std::int64_t at, int) NORMEXP_INLINE_LAMBDA {
@@ -321,16 +353,11 @@ NORMEXP_INLINE void softmax_block(const T* x, T* out, std::int64_t count, double
                 return softmax_of(exp_single(load_compared_part(x + runs, at, valid), from), words);
             });
         }
-    const auto words = spread(factor);
     if (e)
-        return map_block(out, count, [&](std::int64_t at, int) NORMEXP_INLINE_LAMBDA {
+        return map_block(out, count, [&, words = spread(factor)](std::int64_t at, int) NORMEXP_INLINE_LAMBDA {
             return softmax_of(e[at / lane_count], words);
         });
-    const Lanes from = broadcast<Lanes>(base);
-    map_block(out, count, [&](std::int64_t at, int valid) NORMEXP_INLINE_LAMBDA {
-        Lanes logits = load_part(x, at, valid);
-        return softmax_of(exp<Width>(difference<Width, scaled>(logits, from, scale)), words);
-    });
+    softmax_wide_block<scaled, Width>(x, out, count, base, factor, scale);
 }
 
 template <bool scaled, class Width, class T>
@@ -344,25 +371,31 @@ NORMEXP_INLINE void log_softmax_block(const T* x, T* out, std::int64_t count, co
     });
 }
 
-// Maps the row's blocks [first, last). maxima: those of all blocks; kept: the exponentials of fold_block, or null.
+// An infinite or NaN max, or a NaN in the sum.
+template <class Width>
+NORMEXP_INLINE bool is_bad(const State<Width, double>& state) {
+    return !(leading(state.rest) < infinity) || !(state.max < infinity) || !(state.max > -infinity);
+}
+
+// Maps the row's blocks [first, last). maxima: those of all blocks; kept: the exponentials of fold_block, or null; gain:
+// what softmax is multiplied by, for a gradient.
 template <bool scaled, class T, class Width = typename Native<T>::Width>
 static void map_row(Row<T>& row, std::int64_t first, std::int64_t last, const State<Width, double>& state,
-                    const Scale& scale, const double* maxima, const Num<Width, Lanes>* kept) {
-    // An infinite or NaN max, or a NaN in the sum. The row is filled, so that even the NaN has the same bits everywhere.
-    const bool bad = !(leading(state.rest) < infinity) || !(state.max < infinity) || !(state.max > -infinity);
-    if (bad || !row.any) {
+                    const Scale& scale, const double* maxima, const Num<Width, Lanes>* kept, double gain = 1.0) {
+    // A bad row is filled, so that even the NaN has the same bits everywhere.
+    if (is_bad(state) || !row.any) {
         const double value = row.any ? quiet_nan : row.job.op == Op::softmax ? 0.0 : -infinity;
         for (std::int64_t block = first; block < last; ++block) row.fill(block, value);
         return;
     }
     for (std::int64_t block = first; block < last; ++block) {
         if (row.job.op == Op::log_softmax) {
-            log_softmax_block<scaled>(row.read(block), row.target(block), row.count(block), state, scale);
+            log_softmax_block<scaled>(row.read(block), row.results(block), row.count(block), state, scale);
         } else {
             const double base = base_of<Width, scaled>(maxima[block], state.max, scale);
             const auto* e = kept && base == maxima[block] ? kept + block * (block_size / lane_count) : nullptr;
-            const T* x = e ? nullptr : row.read(block);
-            softmax_block<scaled>(x, row.target(block), row.count(block), base, state, scale, e);
+            const auto read = [&] { return row.read(block); };
+            softmax_block<scaled>(read, row.results(block), row.count(block), base, state, scale, e, gain);
         }
         row.write(block);
     }

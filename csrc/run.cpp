@@ -11,38 +11,120 @@ constexpr std::int64_t piece = 1 << 15;
 // Rows at least this long are split themselves, unless there are plenty of them for each thread.
 constexpr std::int64_t long_row = 1 << 17;
 
-static void run_split(const Job& job, const Kernels& kernel) {
-    const std::int64_t blocks = kernel.blocks(job), blocks_a_piece = 32,
-                       pieces = (blocks + blocks_a_piece - 1) / blocks_a_piece;
-    const auto end = [&](std::int64_t i) { return i == pieces - 1 ? blocks : (i + 1) * blocks_a_piece; };
-    std::vector<PlainState> states(static_cast<std::size_t>(blocks));
-    std::vector<double> maxima(static_cast<std::size_t>(blocks));
-    for (std::int64_t row = 0; row < job.rows; ++row) {
-        parallel(pieces, [&](std::int64_t i) {
-            kernel.reduce_blocks(job, row, i * blocks_a_piece, end(i), states.data(), maxima.data());
+// One row at a time, its blocks over the threads.
+class SplitRow {
+public:
+    SplitRow(const Job& job, const Kernels& kernel)
+        : job_(job), kernel_(kernel), states_(std::size_t(kernel.blocks(job))), maxima_(states_.size()) {}
+
+    PlainState reduce(std::int64_t row) {
+        in_pieces([&](std::int64_t first, std::int64_t last) {
+            kernel_.reduce_blocks(job_, row, first, last, states_.data(), maxima_.data());
         });
-        const PlainState total = kernel.fold_states(job, states.data(), blocks);
-        if (job.op == Op::logsumexp)
-            kernel.map_blocks(job, row, 0, 0, total, maxima.data());
-        else
-            parallel(pieces, [&](std::int64_t i) {
-                kernel.map_blocks(job, row, i * blocks_a_piece, end(i), total, maxima.data());
-            });
+        return kernel_.fold_states(job_, states_.data(), std::int64_t(states_.size()));
     }
+    void map(std::int64_t row, const PlainState& total, double gain) {
+        in_pieces([&](std::int64_t first, std::int64_t last) {
+            kernel_.map_blocks(job_, row, first, last, total, maxima_.data(), gain);
+        });
+    }
+
+private:
+    template <class F>
+    void in_pieces(F work) {
+        const std::int64_t blocks = std::int64_t(states_.size()), blocks_a_piece = 32;
+        parallel((blocks + blocks_a_piece - 1) / blocks_a_piece, [&](std::int64_t i) {
+            const std::int64_t first = i * blocks_a_piece, last = first + blocks_a_piece;
+            work(first, last < blocks ? last : blocks);
+        });
+    }
+
+    const Job& job_;
+    const Kernels& kernel_;
+    std::vector<PlainState> states_;
+    std::vector<double> maxima_;
+};
+
+static void run_split(const Job& job, const Kernels& kernel) {
+    SplitRow split(job, kernel);
+    for (std::int64_t row = 0; row < job.rows; ++row) {
+        const PlainState total = split.reduce(row);
+        if (job.op == Op::logsumexp)
+            kernel.map_blocks(job, row, 0, 0, total, nullptr, 1.0);
+        else
+            split.map(row, total, 1.0);
+    }
+}
+
+static PlainSum split_loss(SplitRow& split, const Job& job, const Kernels& kernel, std::int64_t row) {
+    PlainSum sum;
+    const PlainLabel label = kernel.label(job, row);
+    if (!label.kept) {
+        kernel.losses(job, row, row + 1, &sum);  // writes zeros
+        return sum;
+    }
+    const PlainState total = split.reduce(row);
+    kernel.loss_at_label(job, row, total, label, &sum);
+    if (job.out) {
+        split.map(row, total, label.gain);
+        kernel.gradient_at_label(job, row, total, label);
+    }
+    return sum;
+}
+
+static bool wants_split(const Job& job) {
+    return thread_count() > 1 && job.length >= long_row && job.rows < 4 * thread_count() && !job.across;
+}
+
+// Rows a piece of work has; the same for any number of threads.
+static std::int64_t rows_a_piece(const Job& job) {
+    const std::int64_t rows = (piece + job.length - 1) / job.length;
+    return job.across ? (rows + 15) / 16 * 16 : rows;
+}
+template <class F>
+static void by_rows(const Job& job, F work) {
+    const std::int64_t each = rows_a_piece(job), pieces = (job.rows + each - 1) / each;
+    const auto one = [&](std::int64_t i) {
+        const std::int64_t first = i * each, last = first + each;
+        work(i, first, last < job.rows ? last : job.rows);
+    };
+    if (job.rows * job.length >= 2 * piece) return parallel(pieces, one);
+    for (std::int64_t i = 0; i < pieces; ++i) one(i);
 }
 
 void run(const Job& job) {
     const Kernels& kernel = kernels();
-    const std::int64_t elements = job.rows * job.length;
-    if (elements < 2 * piece || thread_count() == 1) return kernel.rows(job, 0, job.rows);
-    if (job.length >= long_row && job.rows < 4 * thread_count() && !job.across && job.op != Op::state)
-        return run_split(job, kernel);
-    std::int64_t rows_a_piece = (piece + job.length - 1) / job.length;
-    if (job.across) rows_a_piece = (rows_a_piece + 15) / 16 * 16;
-    parallel((job.rows + rows_a_piece - 1) / rows_a_piece, [&](std::int64_t i) {
-        const std::int64_t first = i * rows_a_piece, last = first + rows_a_piece;
-        kernel.rows(job, first, last < job.rows ? last : job.rows);
-    });
+    if (job.rows * job.length < 2 * piece || thread_count() == 1) return kernel.rows(job, 0, job.rows);
+    if (wants_split(job) && job.op != Op::state) return run_split(job, kernel);
+    by_rows(job, [&](std::int64_t, std::int64_t first, std::int64_t last) { kernel.rows(job, first, last); });
+}
+
+PlainSum run_losses(const Job& job) {
+    const Kernels& kernel = kernels();
+    std::vector<PlainSum> sums;
+    if (wants_split(job) && !job.target->dense() && !job.target->log_probabilities) {
+        SplitRow split(job, kernel);
+        for (std::int64_t row = 0; row < job.rows; ++row) sums.push_back(split_loss(split, job, kernel, row));
+    } else {
+        const std::int64_t each = rows_a_piece(job);
+        sums.resize(std::size_t((job.rows + each - 1) / each));
+        by_rows(job, [&](std::int64_t i, std::int64_t first, std::int64_t last) {
+            kernel.losses(job, first, last, &sums[std::size_t(i)]);
+        });
+    }
+    PlainSum total;
+    for (const PlainSum& sum : sums) {
+        // Two-sum (words.hpp), in order. Beyond the finite numbers the second word is NaN.
+        const double hi = total.hi + sum.hi, part = hi - total.hi;
+        total.lo += sum.lo + ((total.hi - (hi - part)) + (sum.hi - part));
+        total.hi = hi;
+    }
+    return total;
+}
+
+void run_stats(const Job& job) {
+    const Kernels& kernel = kernels();
+    by_rows(job, [&](std::int64_t, std::int64_t first, std::int64_t last) { kernel.stats(job, first, last); });
 }
 
 }  // namespace normexp

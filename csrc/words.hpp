@@ -83,11 +83,37 @@ template <class V>
 NORMEXP_INLINE Two<V> where_greater(V a, V b, Two<V> x, Two<V> y) {
     return {where_greater(a, b, x.hi, y.hi), where_greater(a, b, x.lo, y.lo)};
 }
+template <class V>
+NORMEXP_INLINE Two<V> where_equal(V a, V b, Two<V> x, Two<V> y) {
+    return {where_equal(a, b, x.hi, y.hi), where_equal(a, b, x.lo, y.lo)};
+}
 NORMEXP_INLINE double scale_by(double a, double power_of_two) { return a * power_of_two; }
 NORMEXP_INLINE Lanes scale_by(Lanes a, double power_of_two) { return a * power_of_two; }
 template <class V>
 NORMEXP_INLINE Two<V> scale_by(Two<V> a, double power_of_two) {
     return {scale_by(a.hi, power_of_two), scale_by(a.lo, power_of_two)};
+}
+
+// By a plain factor, which need not be a power of two.
+NORMEXP_INLINE double times(double a, double b) { return a * b; }
+NORMEXP_INLINE Lanes times(Lanes a, Lanes b) { return a * b; }
+template <class V>
+NORMEXP_INLINE Two<V> times(Two<V> a, V b) {
+    const Two<V> p = two_product(a.hi, b);
+    return {p.hi, fma(a.lo, b, p.lo)};
+}
+NORMEXP_INLINE double minus(double a) { return -a; }
+NORMEXP_INLINE Lanes minus(Lanes a) { return -a; }
+template <class V>
+NORMEXP_INLINE Two<V> minus(Two<V> a) {
+    return {-a.hi, -a.lo};
+}
+// Rounded to one word.
+NORMEXP_INLINE double rounded(double a) { return a; }
+NORMEXP_INLINE Lanes rounded(Lanes a) { return a; }
+template <class V>
+NORMEXP_INLINE V rounded(Two<V> a) {
+    return a.hi + a.lo;
 }
 
 // A plain double as a number of type N, which has one word or two, one lane or sixteen.

@@ -11,15 +11,27 @@ from normexp._functional import log_softmax as log_softmax
 from normexp._functional import logsumexp as logsumexp
 from normexp._functional import softmax as softmax
 from normexp._functional import softmin as softmin
+from normexp._losses import LossAndGrad as LossAndGrad
+from normexp._losses import cross_entropy as cross_entropy
+from normexp._losses import cross_entropy_and_grad as cross_entropy_and_grad
+from normexp._losses import nll_loss as nll_loss
+from normexp._stats import RowStats as RowStats
+from normexp._stats import row_stats as row_stats
 from normexp._stream import LogSumExp as LogSumExp
 
 __version__ = "0.1.0"
 
 __all__ = [
     "LogSumExp",
+    "LossAndGrad",
+    "RowStats",
+    "cross_entropy",
+    "cross_entropy_and_grad",
     "get_num_threads",
     "log_softmax",
     "logsumexp",
+    "nll_loss",
+    "row_stats",
     "set_num_threads",
     "show_config",
     "softmax",

@@ -25,25 +25,33 @@ _DLPACK_CPU = (1, 3, 11)  # kDLCPU, kDLCUDAHost, kDLROCMHost: memory that the CP
 
 def as_logits(x: ArrayLike, name: str = "x") -> Array:
     """Return `x` as a NumPy array that the engine reads: no copy if it is one of the four dtypes already."""
-    if isinstance(x, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array; pass {name}.filled() or {name}.data, and where=~{name}.mask")
-    if isinstance(x, np.ndarray):
-        array = np.asarray(x)
-    elif hasattr(x, "__dlpack__") and not isinstance(x, np.generic):
-        array = _from_dlpack(x, name)
-    else:
-        try:
-            array = np.asarray(x)
-        except ValueError as error:
-            raise ValueError(f"{name} is no rectangular array of numbers: {error}") from None
-    kind = array.dtype.kind
-    if kind in "biu":
+    array = as_array(x, name)
+    if array.dtype.kind in "biu":
         return array.astype(np.float64)
     if not is_float(array.dtype):
         raise TypeError(
             f"{name} has dtype {array.dtype}; expected float16, bfloat16, float32, float64, or integers or bool "
             "(computed as float64)"
         )
+    return as_native(array)
+
+
+def as_array(x: ArrayLike, name: str) -> Array:
+    """Return `x` as a NumPy array of whatever dtype."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; pass {name}.filled() or {name}.data, and where=~{name}.mask")
+    if isinstance(x, np.ndarray):
+        return np.asarray(x)
+    if hasattr(x, "__dlpack__") and not isinstance(x, np.generic):
+        return _from_dlpack(x, name)
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise ValueError(f"{name} is no rectangular array of numbers: {error}") from None
+
+
+def as_native(array: Array) -> Array:
+    """Return an array in this machine's byte order and alignment."""
     if not array.dtype.isnative:
         return array.astype(array.dtype.newbyteorder("="))
     return array if array.flags.aligned else array.copy()
@@ -85,15 +93,16 @@ def reduced_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(ndim))
     if isinstance(axis, (list, tuple)):
-        axes = tuple(_one_axis(a, ndim) for a in axis)
+        axes = tuple(one_axis(a, ndim) for a in axis)
         if len(set(axes)) != len(axes):
             raise ValueError(f"axis {axis!r} names an axis twice")
         return tuple(sorted(axes))
-    one = _one_axis(axis, ndim)  # type: ignore[arg-type]
+    one = one_axis(axis, ndim)  # type: ignore[arg-type]
     return () if ndim == 0 else (one,)
 
 
-def _one_axis(axis: SupportsIndex, ndim: int) -> int:
+def one_axis(axis: SupportsIndex, ndim: int) -> int:
+    """Return one axis, in 0 .. ndim - 1."""
     if isinstance(axis, (bool, np.bool_)):
         raise TypeError(f"axis must be an integer, a tuple of integers or None, not the bool {axis}")
     try:
@@ -134,8 +143,8 @@ def as_temperature(temperature: float) -> float:
     return value
 
 
-def check_out(out: object, shape: tuple[int, ...], x: Array, mask: Array | None) -> Array:
-    """Return `out` if results may be written there."""
+def check_out(out: object, shape: tuple[int, ...], x: Array, **others: Array | None) -> Array:
+    """Return `out` if results may be written there: over `x` itself, but over none of the other arguments."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
     if isinstance(out, np.ma.MaskedArray):
@@ -154,8 +163,9 @@ def check_out(out: object, shape: tuple[int, ...], x: Array, mask: Array | None)
     same = _address(plain) == _address(x) and plain.strides == x.strides and plain.shape == x.shape
     if not same and _may_overlap(plain, x):
         raise ValueError("out overlaps x without being x; pass out=x, or an array of its own")
-    if mask is not None and _may_overlap(plain, mask):
-        raise ValueError("out overlaps where")
+    for name, other in others.items():
+        if other is not None and _may_overlap(plain, other):
+            raise ValueError(f"out overlaps {name}")
     return plain
 
 

@@ -252,7 +252,7 @@ def logsumexp(
     mask = as_mask(where, logits.shape)
     kept_shape = tuple(1 if i in axes else n for i, n in enumerate(logits.shape))
     shape = kept_shape if keepdims else tuple(n for i, n in enumerate(logits.shape) if i not in axes)
-    result = np.empty(shape, logits.dtype) if out is None else check_out(out, shape, logits, mask)
+    result = np.empty(shape, logits.dtype) if out is None else check_out(out, shape, logits, where=mask)
     if 0 in logits.shape:
         result[...] = -np.inf
     else:
@@ -280,7 +280,7 @@ def _map(
     logits = as_logits(x)
     axes = reduced_axes(axis, logits.ndim)
     mask = as_mask(where, logits.shape)
-    target = np.empty_like(logits) if out is None else check_out(out, logits.shape, logits, mask)
+    target = np.empty_like(logits) if out is None else check_out(out, logits.shape, logits, where=mask)
     _engine.apply(op, logits, target, mask, _bits(axes), negate, temperature)
     return target if out is None else out
 

@@ -1,0 +1,119 @@
+// Cross-entropy at a label, and its gradient, of one row:
+//
+//     loss = w (log(1 + rest) + (max - x_t))        gradient_i = gain w softmax_i, and at the label - gain w (S - e_t) / S
+//
+// Neither term of the loss is negative, so nothing cancels, however small it is. Nor does softmax_t - 1 at the label: the
+// sum of the others is at hand. The label's logit apart, all is the reduce and the map of softmax.
+#pragma once
+
+#include "labels.hpp"
+#include "rows.hpp"
+
+namespace normexp::NORMEXP_LEVEL {
+
+// One element as a double.
+template <class T>
+NORMEXP_INLINE double value_at(const char* p) {
+    T padded[lane_count];
+    for (T& element : padded) std::memcpy(&element, p, sizeof(T));
+    double lanes[lane_count];
+    store_doubles(lanes, load(padded));
+    return lanes[0];
+}
+template <>
+[[gnu::always_inline]] inline double value_at<float>(const char* p) {
+    float value;
+    std::memcpy(&value, p, sizeof value);
+    return double(value);
+}
+template <>
+[[gnu::always_inline]] inline double value_at<double>(const char* p) {
+    double value;
+    std::memcpy(&value, p, sizeof value);
+    return value;
+}
+
+// Of one row (V is double), or of sixteen (Lanes).
+template <class Width, class V>
+NORMEXP_INLINE V loss_at(V x, const State<Width, V>& state) {
+    return -log_softmax_of(difference<Width, false>(x, state.max, Scale{}), log1p<Width>(state.rest));
+}
+template <class Width, class V>
+NORMEXP_INLINE V gradient_at(V x, const State<Width, V>& state, V gain) {
+    const V one = broadcast<V>(1.0);
+    const auto e = scale_by(exp<Width>(difference<Width, false>(x, state.max, Scale{})), Width::unscale);
+    // The sum of all but the label's term: `rest` itself if that is the largest, which rest leaves out.
+    const auto others = where_equal(x, state.max, state.rest, add(one, add(state.rest, minus(e))));
+    return -rounded(times(multiply(others, reciprocal(add(one, state.rest))), gain));
+}
+
+// Adds to a sum of losses. Beyond the finite numbers the second word is NaN, and is passed over at the end.
+struct LossSum {
+    Two<double> sum{0.0, 0.0};
+    void add(double loss) { sum = accumulate(sum, Two<double>{loss, 0.0}); }
+};
+
+template <class T>
+NORMEXP_INLINE double weight_of(const Row<T>& row, std::int64_t label) {
+    const Target& target = *row.job.target;
+    return target.weight ? target.weight[label] : 1.0;
+}
+template <class T>
+NORMEXP_INLINE std::int64_t label_of(const Row<T>& row) {
+    return kept_label(*row.job.target, row.target, row.job.length);
+}
+template <class T>
+NORMEXP_INLINE double logit_at(const Row<T>& row, std::int64_t label) {
+    return value_at<T>(row.x + label * row.job.row[0].x);
+}
+
+// What comes of a row that counts for nothing.
+template <class T>
+static void ignore_row(Row<T>& row) {
+    if (row.value) store_one<T>(row.value, 0.0);
+    if (row.job.out)
+        for (std::int64_t block = 0; block < block_count(row.job); ++block) row.fill(block, 0.0);
+}
+
+template <class T>
+static void finish_loss(Row<T>& row, double loss, LossSum& sum) {
+    if (row.value) store_one<T>(row.value, loss);
+    sum.add(loss);
+}
+
+template <class T>
+static void nll_row(Row<T>& row, LossSum& sum) {
+    const std::int64_t label = label_of(row);
+    if (label == no_label) return ignore_row(row);
+    finish_loss(row, -weight_of(row, label) * logit_at(row, label), sum);
+}
+
+// What the state of a row comes to; x: the logit at the label.
+template <class T, class Width = typename Native<T>::Width>
+static double labelled_loss(const Row<T>& row, std::int64_t label, double x, const State<Width, double>& state) {
+    return is_bad(state) ? quiet_nan : weight_of(row, label) * loss_at(x, state);
+}
+template <class T, class Width = typename Native<T>::Width>
+static void write_gradient_at(const Row<T>& row, std::int64_t label, double x, const State<Width, double>& state) {
+    if (is_bad(state)) return;  // the whole row is NaN
+    store_one<T>(row.out + label * row.job.row[0].out,
+                 gradient_at(x, state, row.job.target->gain * weight_of(row, label)));
+}
+
+template <class T, class Width = typename Native<T>::Width>
+static void labelled_row(Row<T>& row, Kept<Width>& kept, LossSum& sum) {
+    const std::int64_t label = label_of(row), blocks = block_count(row.job);
+    if (label == no_label) return ignore_row(row);
+    const double x = logit_at(row, label);  // before the gradient may take its place
+    const Scale unscaled;
+    const bool keep = row.job.out && blocks <= kept.most_blocks;
+    const auto state = keep ? reduce_row<Width, false, true, false>(row, unscaled, &kept)
+                            : reduce_row<Width, false, false, false>(row, unscaled, &kept);
+    finish_loss(row, labelled_loss(row, label, x, state), sum);
+    if (!row.job.out) return;
+    const double gain = row.job.target->gain * weight_of(row, label);
+    map_row<false>(row, 0, blocks, state, unscaled, kept.maxima, keep ? kept.exponentials : nullptr, gain);
+    write_gradient_at(row, label, x, state);
+}
+
+}  // namespace normexp::NORMEXP_LEVEL
