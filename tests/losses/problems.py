@@ -100,6 +100,14 @@ class Problem:
             return np.zeros(row_shape(self.logits, self.axis), dtype=bool)
         return np.asarray(self.target == self.options.get("ignore_index", -100))
 
+    @property
+    def divisor(self) -> np.longdouble:
+        """What a mean divides by: the rows, or the weights of the labels that count."""
+        keep, weight = ~self.ignored, self.options.get("weight")
+        if weight is None or self.target.dtype.kind not in "iu":
+            return np.longdouble(keep.sum())
+        return np.asarray(weight).astype(np.longdouble)[self.target[keep].astype(np.intp)].sum()
+
     def textbook(self) -> Answer:
         """Sum w_j q_j (-log p_j), its mean or its sum, and its derivative, in long double."""
         rows = self.in_rows
@@ -114,8 +122,7 @@ class Problem:
             reduction = self.options.get("reduction", "mean")
             if reduction == "none":
                 return Answer(self.back(loss), self.back(size), self.back(grad))
-            total = np.longdouble(1) if reduction == "sum" else rows._divisor(keep)
-            total = np.longdouble(total or np.nan)  # a mean over nothing is NaN, also of what smoothing adds to it
+            total = np.longdouble(1) if reduction == "sum" else rows.divisor
             grad = np.where(keep[:, None], grad / total, 0)
             return Answer(loss.sum() / total, size.sum() / abs(total), self.back(grad))
 
@@ -131,12 +138,6 @@ class Problem:
         weight = self.options.get("weight")
         w = np.ones(count) if weight is None else np.asarray(weight)
         return (1 - smoothing) * q + smoothing / max(count, 1), w.astype(np.longdouble)
-
-    def _divisor(self, keep: np.ndarray) -> np.longdouble:
-        weight = self.options.get("weight")
-        if self.target.ndim == 2 or weight is None:
-            return np.longdouble(keep.sum())
-        return np.asarray(weight).astype(np.longdouble)[self.target[keep].astype(np.intp)].sum()
 
 
 def _surprise(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
