@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from losses.problems import Problem, assert_near, assert_textbook, largest_of_row, row_shape, weights
 from support import DTYPES, assert_same_bits, assert_values
 
 import normexp
+from losses.problems import Problem, assert_near, assert_textbook, largest_of_row, row_shape, weights
 
 torch = pytest.importorskip("torch", reason="the other side is PyTorch")
 

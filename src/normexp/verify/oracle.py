@@ -90,6 +90,23 @@ class Row:
 
         return _narrowed(compute)[0]
 
+    def entropy(self) -> arb:
+        """Enclose sum_j p_j (logsumexp - x_j / T)."""
+        if not math.isfinite(self._maximum):
+            return arb.nan()
+
+        def compute() -> list[arb]:
+            m, rest = self._reduce()
+            total, log_total = 1 + rest, rest.log1p()
+            values, counts = np.unique(self._x[self._x > -math.inf], return_counts=True)
+            entropy = arb(0)
+            for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+                d = (arb(value) - m) / self._scale
+                entropy += count * d.exp() * (log_total - d)
+            return [entropy / total]
+
+        return _narrowed(compute)[0]
+
     def cross_entropy(self, target: Target) -> arb:
         """Enclose sum_j a_j (logsumexp - x_j / T), a_j being the target's coefficients; a zero one contributes 0."""
         if not math.isfinite(self._maximum):
