@@ -123,12 +123,12 @@ def assert_agree(problem: Problem) -> None:
     loss, grad = problem.loss_and_grad()
     want, want_grad = theirs(problem)
     answer = problem.textbook()
-    what, scale = (problem.logits.shape, problem.options), largest_of_row(want_grad, problem.axis)
+    what, scale = (problem.logits.shape, problem.options), AGREEMENT * largest_of_row(want_grad, problem.axis)
     assert_same_bits(problem.loss(), loss, what)
-    assert_near(loss, want, answer.size, what, AGREEMENT)
-    assert_near(grad, want_grad, scale, what, AGREEMENT)
-    assert_near(want, answer.loss, answer.size, what, AGREEMENT)
-    assert_near(want_grad, answer.grad, scale, what, AGREEMENT)
+    assert_near(loss, want, AGREEMENT * answer.size, what)
+    assert_near(grad, want_grad, scale, what)
+    assert_near(want, answer.loss, AGREEMENT * answer.size, what)
+    assert_near(want_grad, answer.grad, scale, what)
     assert not np.moveaxis(grad, problem.axis, -1)[problem.ignored].any(), what
 
 
@@ -172,7 +172,7 @@ def test_nll_loss(layout: str) -> None:
         want, _ = theirs(problem, "nll_loss")
         # Any numbers will do for log-probabilities: these have both signs, and their sum may cancel.
         size = np.abs(want) if problem.options["reduction"] == "none" else np.abs(problem.logits).max(initial=1)
-        assert_near(got, want, size * max(problem.target.size, 1), problem.options, AGREEMENT)
+        assert_near(got, want, AGREEMENT * size * max(problem.target.size, 1), problem.options)
 
 
 @pytest.mark.parametrize("kind", ["float32", "float16", "bfloat16"])
