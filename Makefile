@@ -9,14 +9,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMPS := $(VENV)/stamps
+ENGINE := build/engine
 SANITIZED := build/sanitize
 
 # The directories too: their times change when a file comes or goes.
 SOURCES := pyproject.toml CMakeLists.txt README.md $(shell find csrc src -name __pycache__ -prune -o -print)
 
-CXX_SOURCES = find csrc -name '*.[ch]pp'
+CXX_SOURCES = find csrc tests -name '*.[ch]pp'
 
-.PHONY: help verify test bench lint format install sanitize clean
+.PHONY: help verify test bench lint format install neon sanitize clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -43,6 +44,9 @@ format: $(STAMPS)/tools ## set the style right where a tool can
 	$(CXX_SOURCES) -exec $(BIN)/clang-format -i {} +
 
 install: $(STAMPS)/package $(STAMPS)/tools ## only set up .venv: the package, its peers, the development tools
+
+neon: $(STAMPS)/package ## compile the engine for AArch64 and, under QEMU, compare the bits of its results
+	$(BIN)/python tools/neon.py
 
 # The engine once more, under AddressSanitizer and UndefinedBehaviorSanitizer, ahead of the installed one on the path.
 # Python is not built with them, so the runtime is loaded first, and the C++ library with it, whose exceptions it wraps.
@@ -75,7 +79,7 @@ $(STAMPS)/builders: pyproject.toml $(STAMPS)/venv
 
 # The engine's stub goes beside the sources as well, where mypy looks for it.
 $(STAMPS)/package: $(SOURCES) constraints.txt $(STAMPS)/builders
-	$(PIP) install --no-build-isolation --constraint constraints.txt --group peers '.[verify,bench,torch]'
+	$(PIP) install --no-build-isolation -C build-dir=$(ENGINE) --constraint constraints.txt --group peers '.[verify,bench,torch]'
 	cp "$$($(BIN)/python -c 'import normexp; print(normexp.__path__[0])')/_engine.pyi" src/normexp/
 	touch $@
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "rows.hpp"
+#include "transpose.hpp"
 
 namespace normexp::NORMEXP_LEVEL {
 
@@ -40,7 +41,13 @@ struct Across {
         const char* from = job.x + at.x;
         const std::int64_t apart = rows_axis().x;
         x = reinterpret_cast<const char*>(buffer), stride = sizeof(T) * lane_count;
-        visit(job, 0, job.length, [&](std::int64_t i, const Offsets& in_row) NORMEXP_INLINE_LAMBDA {
+        if (classes_side_by_side(job.row[0].x)) {
+            rows_to_lanes(from, apart, job.length, buffer);
+            if (job.negate)
+                for (std::int64_t i = 0; i < job.length * lane_count; ++i) negate(buffer + i);
+            return;
+        }
+        visit_row([&](std::int64_t i, const Offsets& in_row) NORMEXP_INLINE_LAMBDA {
             const char* element = from + in_row.x;
             T* to = buffer + i * lane_count;
             if (apart == sizeof(T))
@@ -50,6 +57,17 @@ struct Across {
             if (job.negate)
                 for (int lane = 0; lane < lane_count; ++lane) negate(to + lane);
         });
+    }
+    bool classes_side_by_side(std::int64_t step) const {
+        return job.row_axes == 1 && step == sizeof(T) && job.length >= 4;
+    }
+    // visit() of rows.hpp, without its set-up where a row is one axis.
+    template <class F>
+    NORMEXP_INLINE_LAMBDA void visit_row(F f) const {
+        if (job.row_axes > 1) return visit(job, 0, job.length, f);
+        const Axis& a = job.row[0];
+        Offsets at{};
+        for (std::int64_t i = 0; i < job.length; ++i, at.x += a.x, at.out += a.out) f(i, at);
     }
     const T* logits(std::int64_t i) const { return reinterpret_cast<const T*>(x + i * stride); }
 
@@ -71,6 +89,25 @@ struct Across {
         return best;
     }
 
+    // f(i, its logits, their exponentials) for classes [first, last), several computed in step (see Pack in single.hpp).
+    template <class F>
+    NORMEXP_INLINE_LAMBDA void each_exp(std::int64_t first, std::int64_t last, const SingleBase& base, F f) {
+        std::int64_t i = first;
+        const auto step = [&]<int K>(std::integral_constant<int, K>) NORMEXP_INLINE_LAMBDA {
+            const auto v = each<K>([&](int k) NORMEXP_INLINE_LAMBDA { return load_floats(logits(i + k)); });
+            const auto e = exp_single(v, base);
+#pragma GCC unroll 4
+            for (int k = 0; k < K; ++k) {
+                if (staged) keep_single(&kept[i + k], {e.hi.of[k], e.lo.of[k]});
+                f(i + k, v.of[k], Two<FloatLanes>{e.hi.of[k], e.lo.of[k]});
+            }
+            i += K;
+        };
+        while (i + single_pack <= last) step(std::integral_constant<int, single_pack>{});
+        if (single_pack > 2 && i + 2 <= last) step(std::integral_constant<int, 2>{});
+        while (i < last) step(std::integral_constant<int, 1>{});
+    }
+
     // In float arithmetic, as fold_single() in lse.hpp. Only where |from| <= single_limit in every lane.
     Lanes fold_single_across(std::int64_t first, std::int64_t last, FloatLanes max, FloatLanes from) {
         const FloatLanes zero = broadcast<FloatLanes>(0.0);
@@ -80,54 +117,33 @@ struct Across {
         FloatLanes lows[lane_count];
         for (int i = 0; i < used; ++i) sums[i] = broadcast<Lanes>(0.0), lows[i] = zero;
         FloatLanes unseen = broadcast<FloatLanes>(1.0);
-        for (std::int64_t i = first; i < last; ++i) {
-            const FloatLanes v = load_floats(logits(i));
-            Two<FloatLanes> e = exp_single(v, base);
-            if (staged) keep_single(&kept[i], e);
+        each_exp(first, last, base, [&](std::int64_t i, FloatLanes v, Two<FloatLanes> e) NORMEXP_INLINE_LAMBDA {
             const FloatLanes left_out = where_equal(v, max, unseen, zero);
             unseen = unseen - left_out;
             const int k = int(i % lane_count);
             sums[k] = sums[k] + widen(where_greater(left_out, zero, zero, e.hi));
             lows[k] = lows[k] + where_greater(left_out, zero, zero, e.lo);
-        }
+        });
         for (int i = 0; i < used; ++i) sums[i] = sums[i] + widen(lows[i]);
         return single_rest(tree_sum(sums, used), single_factor(widen(from)));
     }
 
-    // As fold_near_top() in lse.hpp: all lanes or none.
-    bool fold_near_top_across(std::int64_t first, std::int64_t last, State<Width, Lanes>& state) {
-        const std::int64_t head = last - first < lane_count ? last : first + lane_count;
-        const FloatLanes from = block_max_across(first, head);
-        if (largest(from) > single_limit || largest(from * -1.0f) > single_limit) return false;
+    // As fold_shares() in lse.hpp. Only where |from| <= single_limit in every lane.
+    Lanes fold_shares_across(std::int64_t first, std::int64_t last, FloatLanes from) {
         const SingleBase base = single_base(from);
-        const int used = int(head - first);
+        const int used = last - first < lane_count ? int(last - first) : lane_count;
+        BiasedSum partial[lane_count];
+        for (int i = 0; i < used; ++i) partial[i] = biased_sum();
+        each_exp(first, last, base, [&](std::int64_t i, FloatLanes, Two<FloatLanes> e) NORMEXP_INLINE_LAMBDA {
+            fold_into(partial[(i - first) % lane_count], e);
+        });
         Lanes sums[lane_count];
-        FloatLanes lows[lane_count], top = from;
-        for (int i = 0; i < used; ++i) sums[i] = broadcast<Lanes>(0.0), lows[i] = broadcast<FloatLanes>(0.0);
-        for (std::int64_t i = first; i < last; ++i) {
-            const FloatLanes v = load_floats(logits(i));
-            const Two<FloatLanes> e = exp_single(v, base);
-            if (staged) keep_single(&kept[i], e);
-            top = larger(top, v);
-            const int k = int((i - first) % lane_count);
-            sums[k] = sums[k] + widen(e.hi);
-            lows[k] = lows[k] + e.lo;
-        }
-        if (largest(top - from) > near_top) return false;
-        for (int i = 0; i < used; ++i) sums[i] = sums[i] + widen(lows[i]);
-        const Lanes wide = widen(from);
-        state = {wide, tree_sum(sums, used) * single_factor(wide) - broadcast<Lanes>(1.0)};
-        return true;
+        for (int i = 0; i < used; ++i) sums[i] = value_of(partial[i]);
+        return tree_sum(sums, used) * single_factor(widen(from)) - broadcast<Lanes>(1.0);
     }
 
     // Sets `fine` to false where a row needs the arithmetic of another.
     State<Width, Lanes> fold(std::int64_t first, std::int64_t last) {
-        if constexpr (may_be_single)
-            if (job.op == Op::softmax) {
-                State<Width, Lanes> state{};
-                fine = fine && fold_near_top_across(first, last, state);
-                return state;
-            }
         const auto best = block_max_across(first, last);
         const Lanes max = widen(best), zero = broadcast<Lanes>(0.0), one = broadcast<Lanes>(1.0);
         const Lanes from = where_equal(max, broadcast<Lanes>(-infinity), zero, max);
@@ -135,11 +151,11 @@ struct Across {
             return where_greater(max, broadcast<Lanes>(largest_finite), number<Num<Width, Lanes>>(quiet_nan), rest);
         };
         if constexpr (may_be_single) {
-            double bases[lane_count];
-            store_doubles(bases, from);
-            int singles = 0;
-            for (double base : bases) singles += is_single<Width, scaled>(base);
-            if (singles == lane_count) return {max, poisoned(fold_single_across(first, last, best, narrow(from)))};
+            const Lanes outside = where_greater(larger(from, -from), broadcast<Lanes>(single_limit), one, zero);
+            const int singles = lane_count - int(sum_lanes(outside));
+            if (singles == lane_count)
+                return {max, job.op == Op::softmax ? fold_shares_across(first, last, narrow(from))
+                                                   : poisoned(fold_single_across(first, last, best, narrow(from)))};
             if (singles > 0) fine = false;
             all_single = false;
         }
@@ -175,7 +191,11 @@ struct Across {
     template <class F>
     void write(char* out, F f) {
         const std::int64_t apart = rows_axis().out;
-        visit(job, 0, job.length, [&](std::int64_t i, const Offsets& in_row) NORMEXP_INLINE_LAMBDA {
+        if (staged && apart != sizeof(T) && classes_side_by_side(job.row[0].out)) {
+            for (std::int64_t i = 0; i < job.length; ++i) store_any(buffer + i * lane_count, f(i));
+            return lanes_to_rows(buffer, job.length, out, apart);
+        }
+        visit_row([&](std::int64_t i, const Offsets& in_row) NORMEXP_INLINE_LAMBDA {
             char* to = out + in_row.out;
             if (apart == sizeof(T)) {
                 store_any(reinterpret_cast<T*>(to), f(i));
@@ -191,33 +211,35 @@ struct Across {
     Lanes base(std::int64_t block, const State<Width, Lanes>& state) const {
         return maxima ? base_of<Width, scaled>(maxima[block], state.max, scale) : state.max;
     }
+    // factor_of() of lse.hpp, which is 1 / (1 + rest) where the base is the row's max.
+    Num<Width, Lanes> factor(Lanes from, const State<Width, Lanes>& state) const {
+        if (maxima) return factor_of<Width, scaled>(from, state, scale);
+        return scale_by(reciprocal(add(broadcast<Lanes>(1.0), state.rest)), Width::unscale);
+    }
     // Softmax of the sixteen rows times their gains, which are 1, or for gradients the derivatives by their losses.
     void softmax(char* out, const State<Width, Lanes>& state, Lanes gain) {
         Lanes from = base(0, state);
-        auto factor = times(factor_of<Width, scaled>(from, state, scale), gain);
-        if (staged)
-            return write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept[i], factor); });
+        auto share = times(factor(from, state), gain);
+        if (staged) return write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept[i], share); });
         write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
-            if (i % block_size == 0)
-                from = base(i / block_size, state), factor = times(factor_of<Width, scaled>(from, state, scale), gain);
-            return softmax_of(exp<Width>(difference<Width, scaled>(wide_logits(i), from, scale)), factor);
+            if (i % block_size == 0) from = base(i / block_size, state), share = times(factor(from, state), gain);
+            return softmax_of(exp<Width>(difference<Width, scaled>(wide_logits(i), from, scale)), share);
         });
     }
     // The same in float arithmetic; false, and nothing written, if a factor does not fit a float.
     bool softmax_single(char* out, const State<Width, Lanes>& state, Lanes gain) {
-        const auto factor = [&](Lanes b) {
-            return times(factor_of<Width, scaled>(b, state, scale), gain) * single_factor(b);
-        };
+        const auto share = [&](Lanes b)
+                               NORMEXP_INLINE_LAMBDA { return times(factor(b, state), gain) * single_factor(b); };
         SingleBase from;
         SingleFactor words;
         const auto start = [&](std::int64_t block) {
-            const Lanes b = base(block, state), whole = factor(b);
+            const Lanes b = base(block, state), whole = share(b);
             from = single_base(narrow(b)), words = single_words(whole);
             return all_fit_single(whole);
         };
         if (maxima)
             for (std::int64_t block = 1; block < block_count(job); ++block)
-                if (!all_fit_single(factor(base(block, state)))) return false;
+                if (!all_fit_single(share(base(block, state)))) return false;
         if (!start(0)) return false;
         if (staged) {
             write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept_single(&kept[i]), words); });

@@ -29,13 +29,12 @@ template <class T>
 static void finish_losses(const Job& job, const Offsets& at, Lanes loss, const AcrossLabels* labels, LossSum& sum) {
     double losses[lane_count];
     store_doubles(losses, loss);
+    LossSum local = sum;  // in registers: through memory, every addition would wait for the last one's store
     for (int lane = 0; lane < lane_count; ++lane) {
-        const bool ignored = labels && labels->label[lane] == no_label;
-        if (ignored)
-            losses[lane] = 0.0;
-        else
-            sum.add(losses[lane]);
+        if (labels && labels->label[lane] == no_label) losses[lane] = 0.0;
+        local.add(losses[lane]);  // an ignored row adds 0, which changes nothing
     }
+    sum = local;
     if (!job.target->value) return;
     T results[lane_count];
     store(results, load_doubles(losses));

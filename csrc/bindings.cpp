@@ -15,6 +15,7 @@
 #include <tuple>
 
 #include "job.hpp"
+#include "memory_pool.hpp"
 #include "parallel.hpp"
 
 namespace nb = nanobind;
@@ -84,6 +85,35 @@ void run_released(const Job& job) {
     normexp::run(job);
 }
 
+// An uninitialized array like x. Large contiguous ones lie in the pool's memory, which the capsule gives back.
+nb::object empty_like(nb::handle object) {
+    PyArrayObject* x = as_array(object, "x must be an array");
+    const auto bytes = std::size_t(PyArray_NBYTES(x));
+    if (bytes < normexp::pooled_from_bytes || normexp::pool_limit() == 0 || !PyArray_IS_C_CONTIGUOUS(x)) {
+        nb::object result = nb::steal(PyArray_NewLikeArray(x, NPY_KEEPORDER, nullptr, 0));
+        if (!result) throw nb::python_error();
+        return result;
+    }
+    auto* block = new normexp::MemoryBlock(normexp::take_memory(bytes));
+    if (!block->data) {
+        delete block;
+        throw std::bad_alloc();
+    }
+    nb::capsule owner(block, [](void* p) noexcept {
+        auto* given = static_cast<normexp::MemoryBlock*>(p);
+        normexp::give_memory(*given);
+        delete given;
+    });
+    PyArray_Descr* descr = PyArray_DESCR(x);
+    Py_INCREF(descr);  // the new array's
+    nb::object result = nb::steal(PyArray_NewFromDescr(&PyArray_Type, descr, PyArray_NDIM(x), PyArray_DIMS(x), nullptr,
+                                                       block->data, NPY_ARRAY_CARRAY, nullptr));
+    if (!result) throw nb::python_error();
+    if (PyArray_SetBaseObject(reinterpret_cast<PyArrayObject*>(result.ptr()), owner.release().ptr()) < 0)
+        throw nb::python_error();
+    return result;
+}
+
 // The common call, softmax(x) of an ordinary array along one axis, without a detour through Python: None if it is not one.
 nb::object quick(int op, nb::handle object, nb::handle axis_object, bool negate, double temperature) {
     if (!PyArray_CheckExact(object.ptr()) || !PyLong_CheckExact(axis_object.ptr())) return nb::none();
@@ -95,8 +125,7 @@ nb::object quick(int op, nb::handle object, nb::handle axis_object, bool negate,
         return nb::none();
     }
     if (axis < -axes || axis >= axes || !PyArray_ISALIGNED(x) || !dtype_of(x)) return nb::none();
-    nb::object result = nb::steal(PyArray_NewLikeArray(x, NPY_KEEPORDER, nullptr, 0));
-    if (!result) throw nb::python_error();
+    nb::object result = empty_like(object);
     auto* out = reinterpret_cast<PyArrayObject*>(result.ptr());
     run_released(
         make_job(Op(op), x, out, nullptr, std::uint64_t(1) << (axis < 0 ? axis + axes : axis), negate, temperature));
@@ -319,6 +348,8 @@ NB_MODULE(_engine, m) {
     m.attr("LOG_SOFTMAX") = int(Op::log_softmax);
     m.attr("LOGSUMEXP") = int(Op::logsumexp);
     m.attr("STATE") = int(Op::state);
+    m.def("empty_like", &empty_like, "x"_a);
+    m.def("pool_limit", &normexp::pool_limit);
     m.def("quick", &quick, "op"_a, "x"_a, "axis"_a.none(), "negate"_a, "temperature"_a);
     m.def("apply", &apply, "op"_a, "x"_a, "out"_a, "where"_a.none(), "reduced"_a, "negate"_a, "temperature"_a);
     m.def("count_labels", &count_labels, "target"_a, "classes"_a, "ignore_index"_a, "weight"_a.none());

@@ -5,11 +5,11 @@
 // e^r is a polynomial. Its leading coefficients are applied in two-word arithmetic (words.hpp), as many as the width
 // asks for, the tail in plain double. All roundings are listed in docs/accuracy.md; tools/minimax.py makes the constants.
 //
-//     width    for                             two-word steps   relative error
-//     Single   blocks of floats, see single.hpp       -         2^-25
+//     width    for                             two-word steps   relative error (derived in docs/accuracy.md)
+//     Single   blocks of floats, see single.hpp       -         2^-24.3
 //     Narrow   other floats; sums of floats           0         2^-34.3 (polynomial) + 2^-44 (d, r and Horner, |d| <= 150)
-//     Wide     float64                                2         2^-56
-//     Exact    sums that nearly cancel               13         2^-100
+//     Wide     float64                                2         2^-57
+//     Exact    sums that nearly cancel               13         2^-102 + |d| 2^-105
 #pragma once
 
 #include "words.hpp"
@@ -27,7 +27,7 @@ constexpr double ln2_third = 0x1.673007e5ed5e8p-81;
 constexpr double narrow_coefficients[] = {0x1.00000000e5891p+0, 0x1.000000424eb42p-1, 0x1.55555350a4b19p-3,
                                           0x1.555481a90fac0p-5, 0x1.11130b23e3378p-7, 0x1.6d9569691baeap-10,
                                           0x1.9e8ecd3ede4cfp-13};
-// (e^r - 1 - r) / r^2. Error 2^-64.
+// (e^r - 1 - r) / r^2. Error 2^-64; with the coefficients rounded to doubles, 2^-60.3.
 constexpr double wide_coefficients[] = {0x1.0000000000000p-1,  0x1.555555555555bp-3,  0x1.5555555555503p-5,
                                         0x1.111111110ec5dp-7,  0x1.6c16c16c3048cp-10, 0x1.a01a01b37e37fp-13,
                                         0x1.a01a01368f8a2p-16, 0x1.71ddf020cdedcp-19, 0x1.27e5b44634161p-22,

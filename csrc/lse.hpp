@@ -92,7 +92,7 @@ NORMEXP_INLINE State<Width, V> merge(const State<Width, V>& a, const State<Width
 template <class Width, bool scaled, class V>
 NORMEXP_INLINE V base_of(V block_max, V max, const Scale& scale) {
     // With the excess of exp and a sum of 2^40, e^-400 still leaves a factor and its second word above 2^-1022. In
-    // floats: 2^-60 (the excess) e^-7 e^-20 (near_top) 2^-27 (a row of 2^27) is still 2^-126.
+    // floats: 2^-60 (the excess) e^-7 2^-27 (a row of 2^27) is 2^-98.
     const V limit = broadcast<V>(Width::lowest_base);
     const V distance = leading(difference<Width, scaled>(block_max, max, scale));
     return where_greater(distance, limit, block_max, max);
@@ -193,57 +193,53 @@ NORMEXP_INLINE void visit_sixteens(std::int64_t count, std::int64_t special, Run
 // What comes next in memory, the next block or row, arrives while this one is computed.
 NORMEXP_INLINE void prefetch_behind(const void* x) { __builtin_prefetch(x); }
 
-// Softmax needs only the sum, and not relative to its largest term: any logit near the top serves for the base. The first
-// sixteen of a block have one that is within this distance, unless the logits spread wider than e^20; so the search for
-// the max, a pass of its own, falls away. The state is then (base, sum - 1).
-constexpr double near_top = 20.0;
+// A sum of floats without error, all of them below 2^61: it starts at 2^61, so that the smaller addend of every step is
+// the new one, and what that step rounds off can be taken back (Dekker's fast two-sum). What is rounded off is below 2^-16
+// of the largest term, 2^60; it goes into `low`, whose own roundings are below 2^-40 each.
+struct BiasedSum {
+    FloatLanes sum, low;
+};
+constexpr double sum_bias = 0x1p61;
+NORMEXP_INLINE BiasedSum biased_sum() { return {broadcast<FloatLanes>(sum_bias), broadcast<FloatLanes>(0.0)}; }
+NORMEXP_INLINE void fold_into(BiasedSum& s, Two<FloatLanes> e) {
+    const FloatLanes sum = s.sum + e.hi;
+    s.low = s.low + ((e.hi - (sum - s.sum)) + e.lo);
+    s.sum = sum;
+}
+NORMEXP_INLINE Lanes value_of(const BiasedSum& s) { return (widen(s.sum) - broadcast<Lanes>(sum_bias)) + widen(s.low); }
 
+// For softmax, which needs the sum but not relative to its largest term: that one is not left out. Cheaper than
+// fold_single(), which keeps the digits of a small rest by adding in double (docs/performance.md).
 template <bool keep, class T>
-NORMEXP_INLINE bool fold_near_top(const T* x, std::int64_t count, State<Single, double>& state, Lanes* kept,
-                                  const char* out) {
-    const auto first = count >= lane_count ? load_floats(x) : load_compared_first(x, int(count), x[0]);
-    const double from = largest(larger(broadcast<FloatLanes>(-infinity), first));
-    if (!is_single<Single, false>(from)) return false;
+NORMEXP_INLINE double fold_shares(const T* x, std::int64_t count, double from, Lanes* kept, const char* out) {
     const SingleBase base = single_base(broadcast<FloatLanes>(from));
-    const double factor = single_factor(from);
-    Lanes sum = broadcast<Lanes>(0.0);
-    FloatLanes low = broadcast<FloatLanes>(0.0), top = first;
-    const auto fold = [&](Two<FloatLanes> e) NORMEXP_INLINE_LAMBDA {
-        sum = sum + widen(e.hi);
-        low = low + e.lo;
-    };
+    const double factor = single_factor(from);  // before the loop: it does not wait for the sum
+    BiasedSum sum = biased_sum();
     visit_sixteens<single_pack * lane_count>(
         count, count,
         [&](std::int64_t at) NORMEXP_INLINE_LAMBDA {
-            const auto logits =
-                each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA { return load_floats(x + at + i * lane_count); });
-            const auto e = exp_single(logits, base);
+            const auto e = exp_single(
+                each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA { return load_floats(x + at + i * lane_count); }),
+                base);
 #pragma GCC unroll 8
             for (int i = 0; i < single_pack; ++i) {
                 prefetch_behind(x + count + at + i * lane_count);
                 if (out) __builtin_prefetch(out + (at + i * lane_count) * sizeof(T), 1);
-                top = larger(top, logits.of[i]);
                 if constexpr (keep) keep_single(kept + at / lane_count + i, {e.hi.of[i], e.lo.of[i]});
-                fold({e.hi.of[i], e.lo.of[i]});
+                fold_into(sum, {e.hi.of[i], e.lo.of[i]});
             }
         },
         [&](std::int64_t at) NORMEXP_INLINE_LAMBDA {
-            const FloatLanes logits = load_floats(x + at);
-            const Two<FloatLanes> e = exp_single(logits, base);
-            top = larger(top, logits);
+            const Two<FloatLanes> e = exp_single(load_floats(x + at), base);
             if constexpr (keep) keep_single(kept + at / lane_count, e);
-            fold(e);
+            fold_into(sum, e);
         },
         [&](std::int64_t at, int, int valid) NORMEXP_INLINE_LAMBDA {
-            const FloatLanes logits = load_compared_first(x + at, valid, x[0]);
-            const Two<FloatLanes> e = exp_single(logits, base);
-            top = larger(top, logits);
+            const Two<FloatLanes> e = exp_single(load_compared_first(x + at, valid, x[0]), base);
             if constexpr (keep) keep_single(kept + at / lane_count, e);
-            fold({clear_from(e.hi, valid), clear_from(e.lo, valid)});
+            fold_into(sum, {clear_from(e.hi, valid), clear_from(e.lo, valid)});
         });
-    if (largest(top) - from > near_top) return false;
-    state = {from, sum_lanes(sum + widen(low)) * factor - 1.0};
-    return true;
+    return sum_lanes(value_of(sum)) * factor - 1.0;
 }
 
 template <bool keep, class T>
@@ -290,14 +286,12 @@ NORMEXP_INLINE double fold_single(const T* x, std::int64_t count, double from, s
 template <class Width, bool scaled, bool keep, bool for_softmax, class T>
 static State<Width, double> fold_block(const T* x, std::int64_t count, const Scale& scale, Num<Width, Lanes>* kept,
                                        const char* out = nullptr) {
-    if constexpr (for_softmax && !scaled && __is_same(Width, Single)) {
-        State<Width, double> state;
-        if (fold_near_top<keep>(x, count, state, kept, out)) return state;
-    }
     const double max = block_max(x, count);
     if (max == infinity) return {max, number<Num<Width, double>>(quiet_nan)};
     // All -inf, or NaN: measure from 0, which gives exp(-inf) = 0 and keeps NaN.
     const double from = max == -infinity ? 0.0 : max;
+    if constexpr (for_softmax && __is_same(Width, Single) && !scaled)
+        if (is_single<Width, scaled>(from)) return {max, fold_shares<keep>(x, count, from, kept, out)};
     const std::int64_t skipped = first_equal(x, count, max);
     if constexpr (__is_same(Width, Single) && !scaled)
         if (is_single<Width, scaled>(from)) return {max, fold_single<keep>(x, count, from, skipped, kept)};

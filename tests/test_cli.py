@@ -25,7 +25,7 @@ def test_help_imports_nothing_heavy():
         "for arguments in (['--help'], ['verify', '--help'], ['bench', '--help']):\n"
         "    try: main(arguments)\n"
         "    except SystemExit as end: assert end.code == 0\n"
-        "heavy = {'torch', 'flint', 'rich', 'sklearn', 'scipy', 'ml_dtypes', 'onnxruntime', 'json'}\n"
+        "heavy = {'torch', 'flint', 'rich', 'sklearn', 'scipy', 'ml_dtypes', 'onnx', 'onnxruntime', 'jax', 'json'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

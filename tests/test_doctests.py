@@ -11,7 +11,7 @@ import pytest
 import normexp
 
 # What a module may need beyond numpy: packages of the optional extras.
-OPTIONAL = ("flint", "ml_dtypes", "rich", "sklearn", "torch", "onnxruntime", "scipy")
+OPTIONAL = ("flint", "ml_dtypes", "rich", "sklearn", "torch", "onnx", "onnxruntime", "scipy")
 MODULES = sorted(
     module.name for module in pkgutil.walk_packages(normexp.__path__, "normexp.", onerror=lambda name: None)
 )

@@ -52,7 +52,9 @@ def test_import_brings_numpy_and_nothing_heavier() -> None:
         "mpmath",
         "rich",
         "sklearn",
+        "onnx",
         "onnxruntime",
+        "jax",
         "argparse",
         "asyncio",
     }

@@ -1,7 +1,7 @@
-"""Print the coefficients of csrc/exp.hpp and csrc/log1p.hpp, with the error each polynomial has.
+"""Print the constants of csrc/exp.hpp, csrc/single.hpp and csrc/log1p.hpp, with the error each polynomial has.
 
 Remez exchange in 60-digit arithmetic. Run ``python tools/minimax.py`` (needs mpmath) and compare with the
-constants in the headers; tests/test_constants.py does so.
+constants in the headers; tests/test_constants.py does so, and measures what rounding the coefficients adds.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ def remez(target: Function, weight: Function, low: mpf, high: mpf, terms: int) -
         values = [error(x) for x in grid]
         starts = [0] + [i for i in range(1, len(grid)) if values[i] * values[i - 1] < 0] + [len(grid)]
         peaks = [max(range(a, b), key=lambda i: abs(values[i])) for a, b in itertools.pairwise(starts)]
-        if len(peaks) != count:
+        exchanged = [grid[i] for i in peaks]
+        if len(peaks) != count or exchanged == nodes:
             break
-        nodes = [grid[i] for i in peaks]
+        nodes = exchanged
     return coefficients, max(abs(v) for v in values)
 
 

@@ -9,7 +9,7 @@ import math
 import operator
 import sys
 from collections.abc import Sequence
-from typing import Any, SupportsIndex, TypeAlias
+from typing import Any, SupportsIndex, TypeAlias, cast
 
 import numpy as np
 from numpy.exceptions import AxisError
@@ -55,6 +55,11 @@ def as_native(array: Array) -> Array:
     if not array.dtype.isnative:
         return array.astype(array.dtype.newbyteorder("="))
     return array if array.flags.aligned else array.copy()
+
+
+def empty_like(x: Array) -> Array:
+    """Return an uninitialized array like `x`; a large one lies in memory that was used before, if there is some."""
+    return cast(Array, _engine.empty_like(x))
 
 
 def is_float(dtype: np.dtype[Any]) -> bool:

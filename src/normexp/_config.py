@@ -86,7 +86,8 @@ def show_config() -> Config:
     -------
     Config
         A dict that prints readably, with the keys ``version``, ``level``, ``levels`` (all that this machine can run,
-        best first), ``threads``, ``machine``, ``python`` and ``numpy``.
+        best first), ``threads``, ``pool_mib``, ``machine``, ``python`` and ``numpy``. The pool keeps up to so many MiB
+        of freed large results for the next ones; the environment variable ``NORMEXP_POOL_MIB`` sets it, 0 for none.
 
     Examples
     --------
@@ -102,6 +103,7 @@ def show_config() -> Config:
         level=_engine.level(),
         levels=_engine.levels(),
         threads=_engine.thread_count(),
+        pool_mib=_engine.pool_limit() >> 20,
         machine=f"{platform.machine()} {platform.system()}",
         python=platform.python_version(),
         numpy=np.__version__,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from normexp import _engine
-from normexp._arrays import Array, Axis, as_logits, as_mask, as_temperature, check_out, reduced_axes
+from normexp._arrays import Array, Axis, as_logits, as_mask, as_temperature, check_out, empty_like, reduced_axes
 
 
 def softmax(
@@ -280,7 +280,7 @@ def _map(
     logits = as_logits(x)
     axes = reduced_axes(axis, logits.ndim)
     mask = as_mask(where, logits.shape)
-    target = np.empty_like(logits) if out is None else check_out(out, logits.shape, logits, where=mask)
+    target = empty_like(logits) if out is None else check_out(out, logits.shape, logits, where=mask)
     _engine.apply(op, logits, target, mask, _bits(axes), negate, temperature)
     return target if out is None else out
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from normexp import _engine
-from normexp._arrays import Array, as_logits, check_out
+from normexp._arrays import Array, as_logits, check_out, empty_like
 from normexp._targets import (
     as_ignore_index,
     as_labels,
@@ -25,7 +25,21 @@ from normexp._targets import (
 
 
 class LossAndGrad(NamedTuple):
-    """A loss and its gradient with respect to the logits."""
+    """A loss and its gradient with respect to the logits.
+
+    Parameters
+    ----------
+    loss : ndarray
+        What `cross_entropy` returns.
+    grad : ndarray
+        Shape and dtype of the logits.
+
+    Examples
+    --------
+    >>> from normexp import cross_entropy_and_grad
+    >>> cross_entropy_and_grad([[0.0, 0.0]], [1]).grad
+    array([[ 0.5, -0.5]])
+    """
 
     loss: Array
     grad: Array
@@ -250,7 +264,7 @@ def cross_entropy_and_grad(
     at = class_axis(axis, x)
     targets = as_target(target, rows_shape(x, at), x.shape)
     weights = as_weight(weight, x.shape[at])
-    grad = np.empty_like(x) if out is None else check_out(out, x.shape, x, target=targets, weight=weights)
+    grad = empty_like(x) if out is None else check_out(out, x.shape, x, target=targets, weight=weights)
     loss = _loss(x, targets, at, weights, ignore_index, label_smoothing, reduction, log_probs=False, grad=grad)
     return LossAndGrad(loss, grad if out is None else out)
 

@@ -1,32 +1,35 @@
-"""Our functions as ONNX models, written by hand: ONNX Runtime runs models but needs the ``onnx`` package to build one.
-
-A model of one node is about a hundred bytes of protocol buffers, whose wire format is two rules. A number is a
-*varint*: seven bits a byte, lowest first, the top bit set on all bytes but the last. A field is a varint
-``number << 3 | kind``, then its payload: a varint (kind 0), or a length and that many bytes (kind 2), which is a
-string or a message again. The field numbers below are those of ``onnx.proto``.
-"""
+"""Our functions as ONNX models of one node: ONNX Runtime runs models, and the ``onnx`` package builds them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
+
+try:
+    from onnx import TensorProto, helper
+except ModuleNotFoundError as error:
+    # ONNX Runtime itself may well be there: say what it is that is not.
+    message = f"{error}: the package onnx builds the models that ONNX Runtime runs"
+    raise ModuleNotFoundError(message, name=error.name) from None
 
 OPERATORS: Final[Mapping[str, str]] = {
     "softmax": "Softmax",
     "log_softmax": "LogSoftmax",
     "logsumexp": "ReduceLogSumExp",
+    "cross_entropy": "SoftmaxCrossEntropyLoss",
 }
 
-# TensorProto.DataType
-ELEMENT_TYPES: Final[Mapping[str, int]] = {"float32": 1, "float16": 10, "float64": 11, "bfloat16": 16}
+ELEMENT_TYPES: Final[Mapping[str, int]] = {
+    "float16": TensorProto.FLOAT16,
+    "bfloat16": TensorProto.BFLOAT16,
+    "float32": TensorProto.FLOAT,
+    "float64": TensorProto.DOUBLE,
+}
 
 # From operator set 13 on, Softmax normalizes one axis and not all that follow; from 18 on, ReduceLogSumExp takes its
 # axes as a second input. The oldest that fits both is read by the most runtimes, and came with IR version 7.
 OPERATOR_SET: Final = 13
 IR_VERSION: Final = 7
-
-_ATTRIBUTE_INT: Final = 2  # AttributeProto.AttributeType
-_ATTRIBUTE_INTS: Final = 7
 
 
 def model(function: str, dtype: str, *, axis: int = -1) -> bytes:
@@ -35,53 +38,31 @@ def model(function: str, dtype: str, *, axis: int = -1) -> bytes:
     Parameters
     ----------
     function : str
-        One of ours: a key of `OPERATORS`.
+        One of ours: a key of `OPERATORS`. ``cross_entropy`` is the mean over the rows, and has a second input,
+        ``target``: class indices in int64.
     dtype : str
-        Element type of ``x`` and ``y``: a key of `ELEMENT_TYPES`. Their shapes are left open.
+        Element type of ``x`` and ``y``: a key of `ELEMENT_TYPES`. Shapes are left open, so that one model serves
+        arrays of any number of dimensions.
     axis : int
-        The axis to normalize or, for ``logsumexp``, to reduce (and drop).
+        The axis to normalize or, for ``logsumexp``, to reduce (and drop). ``cross_entropy`` has its classes on axis 1,
+        whatever is given here.
 
     Returns
     -------
     bytes
         A ``ModelProto`` with the input ``x`` and the output ``y``.
     """
+    x, y = (helper.make_tensor_value_info(name, ELEMENT_TYPES[dtype], None) for name in "xy")
+    inputs = [x]
+    attributes: dict[str, Any] = {"axis": axis}
     if function == "logsumexp":
-        attributes = _integers("axes", axis) + _integer("keepdims", 0)
-    else:
-        attributes = _integer("axis", axis)
-    node = _field(1, b"x") + _field(2, b"y") + _field(4, OPERATORS[function].encode()) + attributes
-    graph = _field(1, node) + _field(2, function.encode()) + _value(11, "x", dtype) + _value(12, "y", dtype)
-    return _field(1, IR_VERSION) + _field(7, graph) + _field(8, _field(2, OPERATOR_SET))
-
-
-def _value(number: int, name: str, dtype: str) -> bytes:
-    """Give a ValueInfoProto: a name, and the type of a tensor whose shape is left open."""
-    tensor = _field(1, ELEMENT_TYPES[dtype])
-    return _field(number, _field(1, name.encode()) + _field(2, _field(1, tensor)))
-
-
-def _integer(name: str, value: int) -> bytes:
-    """Give a node's attribute that is one integer."""
-    return _field(5, _field(1, name.encode()) + _field(3, value) + _field(20, _ATTRIBUTE_INT))
-
-
-def _integers(name: str, value: int) -> bytes:
-    """Give a node's attribute that is a list of integers, of one integer here."""
-    return _field(5, _field(1, name.encode()) + _field(8, value) + _field(20, _ATTRIBUTE_INTS))
-
-
-def _field(number: int, payload: int | bytes) -> bytes:
-    if isinstance(payload, int):
-        return _varint(number << 3 | 0) + _varint(payload)
-    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
-
-
-def _varint(value: int) -> bytes:
-    rest = value & 0xFFFF_FFFF_FFFF_FFFF  # a negative int64 is written as its two's complement
-    digits = bytearray()
-    while rest > 0x7F:
-        digits.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    digits.append(rest)
-    return bytes(digits)
+        attributes = {"axes": [axis], "keepdims": 0}
+    elif function == "cross_entropy":
+        inputs.append(helper.make_tensor_value_info("target", TensorProto.INT64, None))
+        attributes = {"reduction": "mean"}
+    node = helper.make_node(OPERATORS[function], [one.name for one in inputs], ["y"], **attributes)
+    graph = helper.make_graph([node], function, inputs, [y])
+    operators = helper.make_opsetid("", OPERATOR_SET)
+    built = helper.make_model(graph, opset_imports=[operators], ir_version=IR_VERSION)
+    serialized: bytes = built.SerializeToString()
+    return serialized

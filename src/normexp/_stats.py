@@ -13,7 +13,27 @@ from normexp._targets import as_labels, class_axis, mean_divisor, rows_shape
 
 
 class RowStats(NamedTuple):
-    """Figures of each row; `log_prob` and `rank` are None where no target was given."""
+    """Figures of rows of logits, one element for each row.
+
+    Parameters
+    ----------
+    logsumexp, max : ndarray
+        The dtype of the logits.
+    argmax : ndarray of int64
+        Position of the largest logit.
+    entropy : ndarray
+        In nats.
+    log_prob : ndarray or None
+        Log-probability of the target; None without one.
+    rank : ndarray of int64 or None
+        Rank of the target, from 0; None without one.
+
+    Examples
+    --------
+    >>> from normexp import row_stats
+    >>> row_stats([0.0, 0.0]).entropy
+    array(0.69314718)
+    """
 
     logsumexp: Array
     max: Array

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import re
 import sys
 
@@ -10,6 +11,8 @@ import pytest
 pytest.importorskip("rich")
 
 from normexp import bench, get_num_threads
+from normexp.bench.cell import OPERATIONS
+from normexp.bench.peers import PEERS
 
 
 def run(*arguments):
@@ -20,30 +23,32 @@ def run(*arguments):
 
 @pytest.fixture(autouse=True)
 def _brief(monkeypatch):
-    """Nothing here depends on the times being right."""
+    """Nothing here depends on the times being right, and compiling takes PyTorch seconds (test_bench_peers does it)."""
+    monkeypatch.delitem(PEERS, "torch.compile")
     monkeypatch.setattr("normexp.bench.timing.SETTLE_SECONDS", 0.0)
     monkeypatch.setattr("normexp.bench.timing._SAMPLE_SECONDS", 0.0)
 
 
-@pytest.mark.parametrize("op", ["softmax", "log_softmax", "logsumexp"])
+@pytest.mark.parametrize("op", OPERATIONS)
 def test_json(op, tmp_path, capsys):
     file = tmp_path / "figures.json"
     threads = get_num_threads()
-    assert run("--op", op, "--shape", "3,5", "--shape", "2,1", "--seconds", "0.01", "--json", str(file)) == 0
+    assert run("--op", op, "--shape", "3,5", "--shape", "2,4,3,2", "--seconds", "0.01", "--json", str(file)) == 0
     assert get_num_threads() == threads
 
     figures = json.loads(file.read_text())
-    assert figures.keys() == {"normexp", "config", "processor", "threads", "packages", "cells"}
-    assert [cell["shape"] for cell in figures["cells"]] == [[3, 5], [2, 1]]
+    keys = {"normexp", "config", "processor", "threads", "packages", "cells", "geometric_means"}
+    assert figures.keys() == keys
+    assert [cell["shape"] for cell in figures["cells"]] == [[3, 5], [2, 4, 3, 2]]
     for cell in figures["cells"]:
         assert (cell["op"], cell["dtype"]) == (op, "float32")
-        assert cell["limit"] == ("max" if op == "logsumexp" else "copy")
+        assert cell["limit"] == OPERATIONS[op].limit
         assert cell["rounds"] >= 6
         assert isinstance(cell["steady"], bool)
         who = [(row["name"], row["output"]) for row in cell["rows"]]
         assert len(set(who)) == len(who)
-        assert {("a copy", "out="), ("a max", ""), ("normexp", "fresh"), ("normexp", "out=")} < set(who)
-        assert ("NumPy, by hand", "fresh") in who
+        assert {("a copy", "out="), ("a max", ""), ("normexp", "fresh"), ("NumPy, by hand", "fresh")} < set(who)
+        assert (("normexp", "out=") in who) == (op != "cross_entropy")
         for row in cell["rows"]:
             assert row["ns_per_element"] > 0
             assert row["gb_per_s"] > 0
@@ -51,13 +56,56 @@ def test_json(op, tmp_path, capsys):
                 assert 0 < ratio["low"] <= ratio["median"] <= ratio["high"]
             if row["name"] == "normexp":
                 assert row["to_normexp"]["median"] == 1.0
+            if row["name"] == f"a {cell['limit']}":
+                assert row["to_limit"]["median"] == 1.0
             if "max ULP" not in cell["missing"]:
                 assert (row["max_ulp"] is None) == row["name"].startswith("a ")
 
     printed = capsys.readouterr().out
     assert f"{op}, 3 x 5 float32" in printed
+    assert f"{op}, 2 x 4 x 3 x 2 float32" in printed
+    assert "over 12 of the 12 rows" in printed
     assert "ns/element" in printed
     assert f"x {figures['cells'][0]['limit']}" in printed
+
+
+def test_geometric_means(tmp_path, capsys):
+    file = tmp_path / "figures.json"
+    shapes = "--shape", "3,5", "--shape", "2,4"
+    assert run("--op", "cross_entropy", "--op", "softmax", *shapes, "--seconds", "0.01", "--json", str(file)) == 0
+    figures = json.loads(file.read_text())
+    printed = capsys.readouterr().out
+    for op in ("cross_entropy", "softmax"):
+        assert f"{op}, geometric means of x normexp" in printed
+        fresh = [
+            {row["name"]: row["to_normexp"]["median"] for row in cell["rows"] if row["output"] == "fresh"}
+            for cell in figures["cells"]
+            if cell["op"] == op
+        ]
+        means = {mean["name"]: mean for mean in figures["geometric_means"] if mean["op"] == op}
+        assert means.keys() == fresh[0].keys() - {"normexp"}
+        for name, mean in means.items():
+            assert mean["cells"] == 2
+            assert mean["to_normexp"] == pytest.approx(math.sqrt(fresh[0][name] * fresh[1][name]))
+            assert re.search(rf"^  {name} +{mean['to_normexp']:.2f} ", printed, re.MULTILINE)
+
+
+def test_one_cell_has_no_mean(tmp_path, capsys):
+    file = tmp_path / "figures.json"
+    assert run("--op", "logsumexp", "--op", "softmax", "--shape", "3,5", "--seconds", "0.01", "--json", str(file)) == 0
+    assert json.loads(file.read_text())["geometric_means"] == []
+    assert "geometric" not in capsys.readouterr().out
+
+
+def test_each_function_has_its_default_shapes(monkeypatch):
+    plans = []
+    monkeypatch.setattr("normexp.bench.run.run", lambda plan, file: plans.append(plan))
+    assert run() == 0
+    assert run("--op", "cross_entropy", "--op", "softmax") == 0
+    assert run("--op", "cross_entropy", "--shape", "7,8,9") == 0
+    softmax = [("softmax", shape) for shape in ((65536, 10), (4096, 1000), (256, 128256))]
+    loss = [("cross_entropy", shape) for shape in ((65536, 10), (4096, 1000), (512, 32000), (8, 21, 512, 512))]
+    assert [plan.cells for plan in plans] == [softmax, loss + softmax, [("cross_entropy", (7, 8, 9))]]
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
@@ -71,7 +119,26 @@ def test_dtypes(dtype, tmp_path):
     moved = {row["name"]: row["gb_per_s"] * row["ns_per_element"] for row in cell["rows"]}  # bytes an element
     width = {"float16": 2, "bfloat16": 2, "float64": 8}[dtype]
     assert moved["normexp"] == pytest.approx(2 * width)
+    assert moved["a copy"] == pytest.approx(2 * width)
     assert moved["a max"] == pytest.approx(width)
+
+
+@pytest.mark.parametrize(
+    ("op", "normexp", "limit"),
+    [
+        # Rows of 6 float32; their targets are int64. The mean is one float32 for 24 elements.
+        ("logsumexp", 4 + 4 / 6, 4),
+        ("cross_entropy", 4 + 8 / 6 + 4 / 24, 4),
+        ("cross_entropy_and_grad", 4 + 8 / 6 + 4, 12),
+    ],
+)
+def test_bytes_are_counted(op, normexp, limit, tmp_path):
+    file = tmp_path / "figures.json"
+    assert run("--op", op, "--shape", "4,6", "--seconds", "0.01", "--json", str(file)) == 0
+    (cell,) = json.loads(file.read_text())["cells"]
+    moved = {row["name"]: row["gb_per_s"] * row["ns_per_element"] for row in cell["rows"]}
+    assert moved["normexp"] == pytest.approx(normexp)
+    assert moved[f"a {cell['limit']}"] == pytest.approx(limit)
 
 
 def test_threads_are_asked_for(capsys):
@@ -79,10 +146,18 @@ def test_threads_are_asked_for(capsys):
     assert "threads 1," in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("module", "name"), [("torch", "PyTorch"), ("scipy.special", "SciPy"), ("onnxruntime", None)])
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("torch", "PyTorch"),
+        ("jax", "JAX"),
+        ("scipy.special", "SciPy"),
+        ("onnxruntime", "ONNX Runtime"),
+        ("normexp._onnx_model", "ONNX Runtime"),
+    ],
+)
 def test_missing_peers_are_said_to_be_missing(module, name, monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, module, None)
-    name = name or "ONNX Runtime"
     file = tmp_path / "figures.json"
     assert run("--shape", "2,3", "--seconds", "0.01", "--json", str(file)) == 0
     (cell,) = json.loads(file.read_text())["cells"]
@@ -103,10 +178,11 @@ def test_missing_exact_arithmetic_is_said_to_be_missing(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--op", "relu"], "--op must be one of softmax, log_softmax, logsumexp, not 'relu'"),
+        (["--op", "relu"], "--op must be one of softmax, log_softmax, logsumexp, cross_entropy, "),
         (["--dtype", "int8"], "--dtype must be one of float16, bfloat16, float32, float64, not 'int8'"),
-        (["--shape", "10"], "--shape must be two positive integers"),
-        (["--shape", "3,0"], "--shape must be two positive integers"),
+        (["--shape", "10"], "--shape must be two or more positive integers"),
+        (["--shape", "3,0"], "--shape must be two or more positive integers"),
+        (["--shape", "2,3,-1"], "--shape must be two or more positive integers"),
         (["--shape", "a,b"], "not 'a,b'"),
         (["--threads", "0"], "--threads must be a positive integer, not '0'"),
         (["--threads", "two"], "--threads must be a positive integer, not 'two'"),

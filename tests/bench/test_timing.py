@@ -7,7 +7,7 @@ from time import perf_counter
 import pytest
 
 from normexp.bench import timing
-from normexp.bench.timing import MIN_ROUNDS, Ratio, Series, interleave
+from normexp.bench.timing import MIN_ROUNDS, Ratio, Series, Sum, Times, interleave
 
 
 def spin(seconds):
@@ -72,3 +72,21 @@ def test_the_fastest_way_counts(monkeypatch):
     assert series.fastest == "quick"
     assert min(series.times) >= 1e-4
     assert series.median < 2e-3
+
+
+class Given(Times):
+    """Times that nobody took."""
+
+    def __init__(self, *times):
+        self.given = list(times)
+
+    @property
+    def times(self):
+        return self.given
+
+
+def test_a_sum_adds_within_rounds():
+    total = Sum([Given(1.0, 2.0, 9.0), Given(5.0, 1.0, 1.0)])
+    assert total.times == [6.0, 3.0, 10.0]
+    assert total.median == 6.0  # the medians of the parts would give 3
+    assert total.fastest == ""

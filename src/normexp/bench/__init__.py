@@ -9,14 +9,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Final
 
-from normexp.bench.cell import DTYPES, OPERATIONS
+from normexp.bench.cell import DTYPES, OPERATIONS, Shape
 
-DEFAULT_SHAPES: Final = ("65536,10", "4096,1000", "256,128256")
+DEFAULT_OPERATION: Final = "softmax"
 DEFAULT_SECONDS: Final = 30.0
 
 
@@ -24,8 +25,8 @@ DEFAULT_SECONDS: Final = 30.0
 class Plan:
     """The arguments, checked."""
 
-    ops: list[str]
-    shapes: list[tuple[int, int]]
+    cells: list[tuple[str, Shape]]
+    """Functions and the shapes of their arrays, in the order of the tables."""
     dtype: str
     threads: int
     seconds: float
@@ -40,13 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--op",
         action="append",
         metavar="NAME",
-        help=f"the function to time: {', '.join(OPERATIONS)} (default: {OPERATIONS[0]}; may be repeated)",
+        help=f"the function to time: {', '.join(OPERATIONS)} (default: {DEFAULT_OPERATION}; may be repeated)",
     )
     parser.add_argument(
         "--shape",
         action="append",
-        metavar="N,C",
-        help=f"rows and columns of the array (default: {' '.join(DEFAULT_SHAPES)}; may be repeated)",
+        metavar="N,C[,...]",
+        help="rows and classes, or channel-first as PyTorch has it: the classes are on axis 1"
+        f" (default: {'; '.join(_defaults())}; may be repeated)",
     )
     parser.add_argument("--dtype", metavar="NAME", default="float32", help=f"{', '.join(DTYPES)} (default: float32)")
     parser.add_argument("--threads", metavar="N", help="threads for everyone (default: the cores allowed to us)")
@@ -57,6 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"time allowed for each table; it stops early once the ratios are steady (default: {DEFAULT_SECONDS:g})",
     )
     parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
+
+
+def _defaults() -> list[str]:
+    """Say the default shapes of each function, those that share them together."""
+    functions: dict[str, list[str]] = {}
+    for op, operation in OPERATIONS.items():
+        functions.setdefault(" ".join(",".join(map(str, shape)) for shape in operation.shapes), []).append(op)
+    return [f"{shapes} for {', '.join(ops)}" for shapes, ops in functions.items()]
 
 
 def main(args: argparse.Namespace) -> int:
@@ -88,9 +98,10 @@ def _refuse(message: str) -> int:
 
 
 def _plan(args: argparse.Namespace) -> Plan:
+    ops = [_one_of("--op", op, OPERATIONS) for op in args.op or (DEFAULT_OPERATION,)]
+    shapes = [_shape(text) for text in args.shape or ()]
     plan = Plan(
-        ops=[_one_of("--op", op, OPERATIONS) for op in args.op or OPERATIONS[:1]],
-        shapes=[_shape(text) for text in args.shape or DEFAULT_SHAPES],
+        cells=[(op, shape) for op in ops for shape in shapes or OPERATIONS[op].shapes],
         dtype=_one_of("--dtype", args.dtype, DTYPES),
         threads=_cores() if args.threads is None else _positive_integer("--threads", args.threads),
         seconds=_seconds(args.seconds),
@@ -102,20 +113,23 @@ def _plan(args: argparse.Namespace) -> Plan:
     return plan
 
 
-def _one_of(option: str, text: str, choices: tuple[str, ...]) -> str:
+def _one_of(option: str, text: str, choices: Collection[str]) -> str:
     if text not in choices:
         raise ValueError(f"{option} must be one of {', '.join(choices)}, not {text!r}")
     return text
 
 
-def _shape(text: str) -> tuple[int, int]:
+def _shape(text: str) -> Shape:
     try:
-        rows, columns = (int(part) for part in text.split(","))
+        shape = tuple(int(part) for part in text.split(","))
     except ValueError:
-        rows = columns = 0
-    if rows < 1 or columns < 1:
-        raise ValueError(f"--shape must be two positive integers with a comma, such as 4096,1000, not {text!r}")
-    return rows, columns
+        shape = ()
+    if len(shape) < 2 or min(shape) < 1:
+        raise ValueError(
+            "--shape must be two or more positive integers with commas, such as 4096,1000 for rows and classes, or"
+            f" 8,21,512,512 with the classes second, not {text!r}"
+        )
+    return shape
 
 
 def _positive_integer(option: str, text: str) -> int:

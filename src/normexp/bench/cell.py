@@ -10,9 +10,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.generic]
-Output = Literal["fresh", "out=", ""]  # "" where nothing but a number comes out
+Shape = tuple[int, ...]
+Limit = Literal["copy", "max", "max + copy"]
+Output = Literal["fresh", "out=", ""]  # "" where nothing is computed and nothing written
 
-OPERATIONS: Final = ("softmax", "log_softmax", "logsumexp")
+AXIS: Final = 1
+"""The classes': PyTorch's, for rows x columns and for channel-first arrays alike."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What is known of a function before there is an array."""
+
+    limit: Limit
+    """What the memory has to do at least: a max reads, a copy reads and also writes as much."""
+    shapes: tuple[Shape, ...]
+    """Where it is timed if nothing else is asked for."""
+    is_loss: bool = False
+
+
+_SHAPES: Final = ((65536, 10), (4096, 1000), (256, 128256))
+_LOSS_SHAPES: Final = ((65536, 10), (4096, 1000), (512, 32000), (8, 21, 512, 512))
+
+OPERATIONS: Final[Mapping[str, Operation]] = {
+    "softmax": Operation("copy", _SHAPES),
+    "log_softmax": Operation("copy", _SHAPES),
+    "logsumexp": Operation("max", _SHAPES),
+    "cross_entropy": Operation("max", _LOSS_SHAPES, is_loss=True),
+    # It needs the loss's sum over the row before it can write, so that a row is read before it is copied.
+    "cross_entropy_and_grad": Operation("max + copy", _LOSS_SHAPES, is_loss=True),
+}
 DTYPES: Final = ("float16", "bfloat16", "float32", "float64")
 
 # Logits of a trained network differ by tens; five standard normals reach +-25 in a long row.
@@ -22,17 +49,19 @@ _SEED: Final = 20
 
 @dataclass(frozen=True)
 class Cell:
-    """One function of one array: the rows are normalized, or reduced."""
+    """One function of one array: the rows, which lie along `AXIS`, are normalized, reduced, or scored."""
 
     op: str
     x: Array
+    target: NDArray[np.int64] | None
+    """The class of each row, for the losses, which are means over the rows."""
     out: Array
     """The buffer that every contender with ``out=`` writes to: the same pages for all."""
     threads: int
 
     @classmethod
-    def make(cls, op: str, shape: tuple[int, int], dtype: str, threads: int) -> Cell:
-        """Fill an array with normal logits and make a buffer for the results.
+    def make(cls, op: str, shape: Shape, dtype: str, threads: int) -> Cell:
+        """Fill an array with normal logits, draw targets, and make a buffer for the results.
 
         Raises
         ------
@@ -46,21 +75,29 @@ class Cell:
         else:
             element = np.dtype(dtype)
         work = np.float64 if dtype == "float64" else np.float32
-        logits = np.random.default_rng(_SEED).standard_normal(shape, dtype=work)
+        random = np.random.default_rng(_SEED)
+        logits = random.standard_normal(shape, dtype=work)
         logits *= _SPREAD
         x = logits.astype(element, copy=False)
-        out = np.zeros(shape[:1] if op == "logsumexp" else shape, element)
-        return cls(op, x, out, threads)
+        rows = shape[:AXIS] + shape[AXIS + 1 :]
+        target = random.integers(shape[AXIS], size=rows) if OPERATIONS[op].is_loss else None
+        out = np.zeros({"logsumexp": rows, "cross_entropy": ()}.get(op, shape), element)
+        return cls(op, x, target, out, threads)
 
     @property
-    def reads_only(self) -> bool:
-        """Whether the limit is a max, which reads, and not a copy, which also writes as much."""
-        return self.op == "logsumexp"
+    def limit(self) -> Limit:
+        """What the memory has to do at least."""
+        return OPERATIONS[self.op].limit
+
+    @property
+    def moved(self) -> int:
+        """Bytes that have to move: each input read once, each output written once."""
+        return self.x.nbytes + (0 if self.target is None else self.target.nbytes) + self.out.nbytes
 
     @property
     def title(self) -> str:
         """The cell in words."""
-        return f"{self.op}, {self.x.shape[0]} x {self.x.shape[1]} {self.x.dtype}"
+        return f"{self.op}, {' x '.join(map(str, self.x.shape))} {self.x.dtype}"
 
 
 @dataclass(frozen=True)
@@ -75,11 +112,8 @@ class Contender:
     """Bytes that have to move: each input read once, each output written once."""
     result: Callable[[], Array] | None = None
     """Call it and give the values as a NumPy array; None where the values are not the function's."""
-
-    @property
-    def is_limit(self) -> bool:
-        """Whether this only moves memory."""
-        return self.result is None
+    sum_of: tuple[str, ...] = ()
+    """The contenders whose times, added up in each round, are those of this one, which has no ways of its own."""
 
 
 class MissingError(Exception):

@@ -1,4 +1,4 @@
-"""What memory allows: a copy reads and writes each element once, a max reads it once.
+"""What memory allows: a copy reads and writes each element once, a max reads it once, and a loss's gradient takes both.
 
 No one way to copy is the fastest for every size: a thread pool of Python costs tens of microseconds a call, one core
 cannot draw the memory's whole rate, and libraries differ in when they bypass the cache. So several ways are tried in
@@ -12,12 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from normexp.bench.cell import Array, Cell, Contender
-from normexp.bench.peers import import_torch, torch_view
+from normexp.bench.peers.pytorch import import_torch, torch_view
 from normexp.bench.timing import Call
 
 
 def limits(cell: Cell, *, with_torch: bool) -> list[Contender]:
-    """Return the copy and the max of a cell's array, each in all the ways that can be had here."""
+    """Return the copy and the max of a cell's array, each in all the ways that can be had here.
+
+    Where the limit is the sum of the two, they are followed by it: its times are added up from theirs.
+    """
     x = cell.x.ravel()  # a view: the array is contiguous
     buffer = cell.out.ravel() if cell.out.shape == cell.x.shape else np.zeros_like(x)
     halves = list(zip(np.array_split(x, cell.threads), np.array_split(buffer, cell.threads), strict=True))
@@ -32,10 +35,13 @@ def limits(cell: Cell, *, with_torch: bool) -> list[Contender]:
         copies["torch.Tensor.copy_"] = lambda: to.copy_(t)
         maxima["torch.max"] = lambda: torch.max(t)
         maxima["torch.amax of rows"] = lambda: torch.amax(t, -1)
-    return [
+    found = [
         Contender("a copy", "out=", copies, moved=2 * x.nbytes),
         Contender("a max", "", maxima, moved=x.nbytes),
     ]
+    if cell.limit == "max + copy":
+        found.append(Contender("a max + copy", "out=", {}, moved=3 * x.nbytes, sum_of=("a max", "a copy")))
+    return found
 
 
 def _copy(source: Array, target: Array) -> Call:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import platform
-from collections.abc import Iterable
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
 from rich.table import Table
 
 import normexp
-from normexp.bench.cell import Output
+from normexp.bench.cell import AXIS, Limit, Output
 from normexp.bench.timing import STEADY, Ratio
 
-PACKAGES: Final = ("numpy", "torch", "onnxruntime", "scipy")
+PACKAGES: Final = ("numpy", "torch", "jax", "onnxruntime", "scipy")
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Row:
     to_normexp: Ratio
     """Time over normexp's with the same kind of output."""
     to_limit: Ratio
-    """Time over the copy's, or over the max's for a function that only reads."""
+    """Time over the limit's."""
     max_ulp: float | None
     note: str
 
@@ -41,7 +44,7 @@ class CellReport:
     op: str
     shape: tuple[int, ...]
     dtype: str
-    limit: str
+    limit: Limit
     rounds: int
     rows: list[Row]
     missing: dict[str, str]
@@ -55,6 +58,44 @@ class CellReport:
         return all(row.to_normexp.steady for row in self.rows)
 
 
+@dataclass(frozen=True)
+class Mean:
+    """How a peer does over all cells of a function that it took part in."""
+
+    op: str
+    name: str
+    cells: int
+    to_normexp: float
+    """The geometric mean of its ratios to normexp, fresh with fresh."""
+
+
+def means(cells: Iterable[CellReport]) -> list[Mean]:
+    """Average over the cells of each function, where there are several.
+
+    Of ratios only the geometric mean is the same whichever of the two is called 1.
+    """
+    ratios: dict[tuple[str, str], list[float]] = {}
+    for cell in cells:
+        for row in cell.rows:
+            if row.output == "fresh" and row.name != "normexp":
+                ratios.setdefault((cell.op, row.name), []).append(row.to_normexp.median)
+    return [
+        Mean(op, name, len(found), statistics.geometric_mean(found))
+        for (op, name), found in ratios.items()
+        if len(found) > 1
+    ]
+
+
+def summary(means: Iterable[Mean]) -> Iterator[str]:
+    """Say them, a peer a line."""
+    for op, group in groupby(means, lambda mean: mean.op):
+        found = list(group)
+        width = max(len(mean.name) for mean in found)
+        yield f"\n{op}, geometric means of x normexp, fresh with fresh"
+        for mean in found:
+            yield f"  {mean.name:{width}} {mean.to_normexp:8.2f}  over {mean.cells} cells"
+
+
 def table(title: str, cell: CellReport) -> Table:
     """Lay one cell out for the terminal."""
     caption = [
@@ -62,8 +103,9 @@ def table(title: str, cell: CellReport) -> Table:
         " x normexp: with the same kind of output"
     ]
     if any(row.max_ulp is not None for row in cell.rows):
+        rows = math.prod(cell.shape) // cell.shape[AXIS]
         caption.append(
-            f"max ULP: largest error in units in the last place, over {cell.measured_rows} of the {cell.shape[0]} rows"
+            f"max ULP: largest error in units in the last place, over {cell.measured_rows} of the {rows} rows"
         )
     if not cell.steady:
         caption.append(
@@ -94,7 +136,7 @@ def _ratio(ratio: Ratio) -> str:
     return f"{'' if ratio.steady else '~'}{ratio.median:.2f}"
 
 
-def document(cells: Iterable[CellReport], threads: int) -> dict[str, Any]:
+def document(cells: Sequence[CellReport], threads: int) -> dict[str, Any]:
     """Gather everything a reader of the JSON file needs to judge the figures."""
     return {
         "normexp": normexp.__version__,
@@ -103,6 +145,7 @@ def document(cells: Iterable[CellReport], threads: int) -> dict[str, Any]:
         "threads": threads,
         "packages": packages(),
         "cells": [{**asdict(cell), "steady": cell.steady} for cell in cells],
+        "geometric_means": [asdict(mean) for mean in means(cells)],
     }
 
 

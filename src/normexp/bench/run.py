@@ -15,8 +15,8 @@ from normexp.bench.accuracy import Accuracy
 from normexp.bench.cell import Cell, Contender, MissingError
 from normexp.bench.limits import limits
 from normexp.bench.peers import assemble
-from normexp.bench.report import CellReport, Row, document, packages, processor, table
-from normexp.bench.timing import Ratio, Series, interleave
+from normexp.bench.report import CellReport, Row, document, means, packages, processor, summary, table
+from normexp.bench.timing import Ratio, Series, Sum, Times, interleave
 
 
 def run(plan: Plan, file: JsonFile | None) -> None:
@@ -29,11 +29,12 @@ def run(plan: Plan, file: JsonFile | None) -> None:
     before = normexp.get_num_threads()
     normexp.set_num_threads(plan.threads)
     try:
-        for op in plan.ops:
-            for shape in plan.shapes:
-                reports.append(_report(Cell.make(op, shape, plan.dtype, plan.threads), plan.seconds, to))
+        for op, shape in plan.cells:
+            reports.append(_report(Cell.make(op, shape, plan.dtype, plan.threads), plan.seconds, to))
     finally:
         normexp.set_num_threads(before)
+    for line in summary(means(reports)):
+        to.print(line, markup=False)
     if file is not None:
         file.write(document(reports, plan.threads))
 
@@ -42,8 +43,11 @@ def _report(cell: Cell, seconds: float, to: Console) -> CellReport:
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
     screen = Console(stderr=True)
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
-        task = progress.add_task(f"{cell.title}", total=seconds)
-        contenders, missing = assemble(cell)
+        task = progress.add_task(cell.title, total=seconds)
+        contenders, missing = assemble(
+            cell, lambda peer: progress.update(task, description=f"{cell.title}: setting up {peer}")
+        )
+        progress.update(task, description=cell.title)
         contenders = [*limits(cell, with_torch="PyTorch" not in missing), *contenders]
         report = _measure(cell, contenders, missing, seconds, lambda used: progress.update(task, completed=used))
     to.print()
@@ -56,13 +60,16 @@ def _report(cell: Cell, seconds: float, to: Console) -> CellReport:
 def _measure(
     cell: Cell, contenders: list[Contender], missing: dict[str, str], seconds: float, progress: Callable[[float], None]
 ) -> CellReport:
-    series = [Series(contender.ways) for contender in contenders]
-    found = list(zip(contenders, series, strict=True))
-    ours = {contender.output: one for contender, one in found if contender.name == "normexp"}
-    ours[""] = ours["out="]
-    limit = "max" if cell.reads_only else "copy"
-    floor = next(one for contender, one in found if contender.name == f"a {limit}")
-    interleave(series, [(one, ours[contender.output]) for contender, one in found], seconds, progress)
+    found: list[tuple[Contender, Times]] = []
+    for one in contenders:
+        parts = [times for other, times in found if other.name in one.sum_of]
+        found.append((one, Sum(parts) if parts else Series(one.ways)))
+    ours = {one.output: times for one, times in found if one.name == "normexp"}
+    cheapest = ours.get("out=", ours["fresh"])
+    beside = [ours.get(one.output, cheapest) for one in contenders]
+    limit = next(times for one, times in found if one.name == f"a {cell.limit}")
+    series = [times for _, times in found if isinstance(times, Series)]
+    interleave(series, [(times, other) for (_, times), other in zip(found, beside, strict=True)], seconds, progress)
     try:
         accuracy = Accuracy(cell)
     except MissingError as error:
@@ -72,21 +79,21 @@ def _measure(
         Row(
             name=contender.name,
             output=contender.output,
-            ns_per_element=one.median / cell.x.size * 1e9,
-            gb_per_s=contender.moved / one.median / 1e9,
-            to_normexp=Ratio.of(one.times, ours[contender.output].times),
-            to_limit=Ratio.of(one.times, floor.times),
+            ns_per_element=times.median / cell.x.size * 1e9,
+            gb_per_s=contender.moved / times.median / 1e9,
+            to_normexp=Ratio.of(times.times, other.times),
+            to_limit=Ratio.of(times.times, limit.times),
             max_ulp=None if accuracy is None or contender.result is None else accuracy.max_ulp(contender.result()),
-            note=one.fastest,
+            note=times.fastest,
         )
-        for contender, one in found
+        for (contender, times), other in zip(found, beside, strict=True)
     ]
     return CellReport(
         op=cell.op,
         shape=cell.x.shape,
         dtype=cell.x.dtype.name,
-        limit=limit,
-        rounds=len(floor.times),
+        limit=cell.limit,
+        rounds=len(limit.times),
         rows=rows,
         missing=missing,
         measured_rows=0 if accuracy is None else len(accuracy.rows),

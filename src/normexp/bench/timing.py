@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import math
 import statistics
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -65,8 +66,27 @@ class Ratio:
         return cls(statistics.median(ratios), ratios[below], ratios[n - 1 - below])
 
 
-class Series:
-    """The times of one contender, in seconds a call, one a round.
+class Times(ABC):
+    """The times of one contender, in seconds a call, one a round."""
+
+    @property
+    @abstractmethod
+    def times(self) -> list[float]:
+        """The time of each round."""
+
+    @property
+    def median(self) -> float:
+        """The median of the times."""
+        return statistics.median(self.times)
+
+    @property
+    def fastest(self) -> str:
+        """The name of the way that is the fastest in the median; empty where there is no choice."""
+        return ""
+
+
+class Series(Times):
+    """Times that are taken.
 
     Parameters
     ----------
@@ -88,14 +108,27 @@ class Series:
         return [min(times) for times in zip(*(way.times for way in self._ways.values()), strict=True)]
 
     @property
-    def median(self) -> float:
-        """The median of the times."""
-        return statistics.median(self.times)
-
-    @property
     def fastest(self) -> str:
         """The name of the way that is the fastest in the median."""
         return min(self._ways, key=lambda name: statistics.median(self._ways[name].times))
+
+
+class Sum(Times):
+    """Times that are added up from those of other contenders, within each round.
+
+    Parameters
+    ----------
+    parts : sequence of Times
+        The others.
+    """
+
+    def __init__(self, parts: Sequence[Times]) -> None:
+        self._parts = parts
+
+    @property
+    def times(self) -> list[float]:
+        """The time of each round."""
+        return [sum(times) for times in zip(*(part.times for part in self._parts), strict=True)]
 
 
 class _Way:
@@ -129,7 +162,7 @@ class _Way:
 
 def interleave(
     series: Sequence[Series],
-    pairs: Sequence[tuple[Series, Series]],
+    pairs: Sequence[tuple[Times, Times]],
     seconds: float,
     progress: Callable[[float], None] = lambda used: None,
 ) -> None:
@@ -138,8 +171,8 @@ def interleave(
     Parameters
     ----------
     series : sequence of Series
-        All contenders. Each round starts with another one, so that none always follows the same neighbour's caches.
-    pairs : sequence of (Series, Series)
+        All that are timed. Each round starts with another one, so that none always follows the same neighbour's caches.
+    pairs : sequence of (Times, Times)
         The ratios that matter.
     seconds : float
         Stop after this time even if a ratio is not steady; `MIN_ROUNDS` are run in any case.

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 import normexp
-from normexp import _onnx_model
 
 Array = NDArray[Any]
 
@@ -154,6 +153,7 @@ def naive(x: Array) -> Array:
 
 
 def _onnxruntime(runtime: ModuleType) -> Callable[[str, Array], Array]:
+    models = importlib.import_module("normexp._onnx_model")  # needs one more package
     runtime.set_default_logger_severity(4)  # fatal errors only: an operator without a kernel is not news
 
     @functools.cache
@@ -161,9 +161,7 @@ def _onnxruntime(runtime: ModuleType) -> Callable[[str, Array], Array]:
         options = runtime.SessionOptions()
         options.intra_op_num_threads = 1  # whose idle threads spin otherwise, beside everyone else's
         try:
-            return runtime.InferenceSession(
-                _onnx_model.model(function, dtype), options, providers=["CPUExecutionProvider"]
-            )
+            return runtime.InferenceSession(models.model(function, dtype), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions have no common base
             raise UnsupportedError(f"ONNX Runtime has no {function} for {dtype}") from error
 

@@ -1,0 +1,122 @@
+"""The engine's constants are those that tools/minimax.py finds, and its polynomials are as good as it says of them."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+
+import minimax
+import numpy as np
+import pytest
+from mpmath import exp, factorial, floor, log, mp, mpf, polyval, sqrt
+
+CSRC = Path(__file__).parent.parent / "csrc"
+SOURCE = "\n".join(path.read_text() for path in sorted(CSRC.glob("*.?pp")))
+HEXADECIMAL = re.compile(r"-?0x[0-9a-f.]+(?:p[+-]?\d+)?", re.IGNORECASE)
+
+EXP_REACH = float(log(2) / 2 * mpf("1.0001"))  # what rounding d log2(e) may add to half of ln 2 is far less
+SINGLE_REACH = 0.35  # it is more in floats: csrc/single.hpp
+LOG_REACH = float((sqrt(2) - 1) / (sqrt(2) + 1))
+
+
+def words(name: str, kind: str = "double") -> list[str]:
+    """The hexadecimal numbers that the constant of this name and type is made of."""
+    found = re.search(rf"constexpr {kind} {name}(?:\[\w*\])* = (.*?);", SOURCE, re.DOTALL)
+    assert found, name
+    return HEXADECIMAL.findall(found[1])
+
+
+def constants(name: str) -> list[float]:
+    return [float.fromhex(word) for word in words(name)]
+
+
+def constant(name: str) -> float:
+    (value,) = constants(name)
+    return value
+
+
+def claims(name: str) -> tuple[float, float]:
+    """The two powers of 2 in the comment above a polynomial: the error as found, and with the coefficients rounded."""
+    comment = re.search(rf"((?://[^\n]*\n)+)constexpr double {name}\[\]", SOURCE)
+    assert comment, name
+    first, *rest = re.findall(r"2\^-(\d+(?:\.\d)?)", comment[1])
+    return float(first), float(rest[-1] if rest else first)
+
+
+def exp_error(exact_terms: int, coefficients: list[float], r: mpf) -> mpf:
+    """Relative error, for exp(r), of the series' first terms, one or two, and the polynomial times the next power."""
+    first = 1 if exact_terms == 1 else 1 + r
+    return (first + r**exact_terms * polyval(coefficients[::-1], r)) / exp(r) - 1
+
+
+def log_error(coefficients: list[float], s: mpf) -> mpf:
+    """Relative error, for log((1 + s) / (1 - s)), of 2 s and the polynomial in s^2 times s^3."""
+    approximate = 2 * s + s**3 * polyval(coefficients[::-1], s * s)
+    return approximate / log((1 + s) / (1 - s)) - 1 if s else mpf(0)
+
+
+# Where each is found, its error, how far its argument reaches, and what its coefficients are rounded to when used.
+POLYNOMIALS = {
+    "narrow_coefficients": (minimax.exp_narrow, partial(exp_error, 1), EXP_REACH, np.float64),
+    "wide_coefficients": (minimax.exp_wide, partial(exp_error, 2), EXP_REACH, np.float64),
+    "single_coefficients": (minimax.exp_single, partial(exp_error, 2), SINGLE_REACH, np.float32),
+    "atanh_coefficients": (minimax.log_tail, log_error, LOG_REACH, np.float64),
+}
+
+
+@pytest.mark.parametrize("name", POLYNOMIALS)
+def test_polynomial(name: str) -> None:
+    find, error, reach, used_as = POLYNOMIALS[name]
+    found, least = find()
+    assert constants(name) == [float(c) for c in found]
+    coefficients = [float(used_as(c)) for c in constants(name)]
+    worst = max(abs(error(coefficients, reach * mpf(k) / 500)) for k in range(-500, 501))
+    # A claim has one decimal, so it is within 1/20; the grid of arguments misses the very peaks by less than as much.
+    as_found, as_used = claims(name)
+    assert float(-log(least, 2)) == pytest.approx(as_found, abs=0.1)
+    assert float(-log(worst, 2)) == pytest.approx(as_used, abs=0.1)
+
+
+def test_inverse_factorials() -> None:
+    pairs = constants("factorial_inverses")
+    assert list(zip(pairs[::2], pairs[1::2], strict=True)) == minimax.exp_exact()
+    # The first term left out.
+    assert log(EXP_REACH**25 / factorial(25), 2) < -121
+
+
+def test_logarithms_of_two() -> None:
+    assert [constant(f"ln2_{word}") for word in ("first", "second", "third")] == list(minimax.ln2_words())
+    assert constant("ln2") == float(log(2))
+    assert constant("log2_e") == float(1 / log(2))
+    # 40 bits each, so that products with |n| < 2^13 have no more than 53.
+    for word in ("first", "second"):
+        numerator, _ = constant(f"ln2_{word}").as_integer_ratio()
+        assert numerator.bit_length() <= 40
+
+
+def test_constants_in_floats() -> None:
+    assert constant("single_log2_e") == float(np.float32(1 / log(2)))
+    first, second = constant("single_ln2_first"), constant("single_ln2_second")
+    assert first == float(np.float32(log(2)))
+    assert second == float(np.float32(log(2) - mpf(first)))
+    # x - n * first is a multiple of 2^-25 for every float x beyond 0.34: first is a multiple of 2^-21.
+    assert (first * 2**21).is_integer()
+    # The quotient n is right to 0.003, so that |r| stays below 0.35.
+    size = constant("single_limit") + 125
+    slip = size * abs(constant("single_log2_e") - 1 / log(2))
+    assert slip < 0.003
+    assert log(2) * (0.5 + slip) < SINGLE_REACH
+
+
+def test_fixed_point_logarithm() -> None:
+    with mp.workprec(300):
+        scaled = int(floor(log(2) * 2**192))
+        assert [int(word, 16) for word in words("ln2", "Word")] == [
+            scaled >> shift & 2**64 - 1 for shift in (0, 64, 128)
+        ]
+        assert log(log(2) ** 45 / factorial(45), 2) < -205
+
+
+def test_bits_of_the_square_root() -> None:
+    assert int(words("sqrt_half_bits", "std::int64_t")[0], 16) == int(np.float64(sqrt(mpf(1) / 2)).view(np.uint64))
