@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from losses.problems import LOSSES
 from support import COUNTS, DTYPES, FUNCTIONS, SetThreads, assert_same_bits, at_each_count, bits, made, python
 
 import normexp
@@ -86,7 +87,7 @@ def test_many_python_threads_at_once(threads: SetThreads) -> None:
     """Eight callers, each with arrays of its own, while a ninth changes the number of threads."""
     threads(2)
     arrays = [made((rows, length), kind) for rows, length in ((1, 400_000), (3000, 10), (300, 1000)) for kind in DTYPES]
-    tasks = [(function, x) for function in FUNCTIONS.values() for x in arrays]
+    tasks = [(function, x) for function in (*FUNCTIONS.values(), *LOSSES.values()) for x in arrays]
     expected = [np.asarray(function(x)) for function, x in tasks]
     done = threading.Event()
 
@@ -142,10 +143,17 @@ import numpy as np, normexp
 
 normexp.set_num_threads(4)
 x = (np.random.default_rng(0).standard_normal((4, 300_000)) * 5).astype(np.float32)
-wanted = [np.asarray(f(y)).tobytes() for f in (normexp.softmax, normexp.logsumexp) for y in (x, x[0])]
+labels = np.full(4, 7)
+
+def computed():
+    maps = [f(y) for f in (normexp.softmax, normexp.logsumexp) for y in (x, x[0])]
+    losses = [normexp.cross_entropy_and_grad(y, t).grad for y, t in ((x, labels), (x[0], 7))]
+    return [np.asarray(v).tobytes() for v in (*maps, *losses, normexp.row_stats(x, labels).entropy)]
+
+wanted = computed()
 
 def right():
-    return wanted == [np.asarray(f(y)).tobytes() for f in (normexp.softmax, normexp.logsumexp) for y in (x, x[0])]
+    return wanted == computed()
 
 busy = sys.argv[1] == "busy"
 done = threading.Event()
