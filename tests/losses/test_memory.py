@@ -3,8 +3,8 @@
 Python's own accounts (tracemalloc) do not see what the engine allocates, so the operating system is asked for the
 largest resident size a process has had. The kernel rounds that by some hundred KB (each thread has a counter), and a
 first call brings in code, thread stacks and pools. So a small part is computed first, and the arrays are so large that
-their hundredth is far above the rounding. Of 4096 x 1000 and 65536 x 10 floats it is 164 and 26 KB, which cannot be told
-from nothing this way; but what grew with the rows, or with the logits, would show in the larger arrays.
+their hundredth is far above the rounding. Of 4096 x 1000 and 65536 x 10 floats it is 164 and 26 KB, too little to be
+told from nothing this way; but what grew with the rows, or with the logits, would show in the larger arrays.
 """
 
 from __future__ import annotations
