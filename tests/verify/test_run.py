@@ -80,6 +80,12 @@ def spoil(monkeypatch, name, hit, change):
     ("name", "hit", "change", "failure"),
     [
         ("softmax", lambda x: x.shape == (2, 1000), lambda p: p * 1.1, "softmax, float32, spread x1: row"),
+        (
+            "cross_entropy",
+            lambda x: x.shape == (2, 1000),
+            lambda loss: loss * 1.1,
+            "cross_entropy, float32, spread x1: row",
+        ),
         ("logsumexp", lambda x: x.size == 0, lambda v: v * 0, "logsumexp([]), float32: "),
         (
             "cross_entropy",
