@@ -11,28 +11,6 @@
 
 namespace normexp::NORMEXP_LEVEL {
 
-// One element as a double.
-template <class T>
-NORMEXP_INLINE double value_at(const char* p) {
-    T padded[lane_count];
-    for (T& element : padded) std::memcpy(&element, p, sizeof(T));
-    double lanes[lane_count];
-    store_doubles(lanes, load(padded));
-    return lanes[0];
-}
-template <>
-[[gnu::always_inline]] inline double value_at<float>(const char* p) {
-    float value;
-    std::memcpy(&value, p, sizeof value);
-    return double(value);
-}
-template <>
-[[gnu::always_inline]] inline double value_at<double>(const char* p) {
-    double value;
-    std::memcpy(&value, p, sizeof value);
-    return value;
-}
-
 // Of one row (V is double), or of sixteen (Lanes).
 template <class Width, class V>
 NORMEXP_INLINE V loss_at(V x, const State<Width, V>& state) {

@@ -9,8 +9,10 @@ from __future__ import annotations
 import ctypes
 import mmap
 import sys
+from collections.abc import Callable
 
 import numpy as np
+from losses.problems import distributions, labels, row_shape, weights
 from support import DTYPES, FUNCTIONS
 
 import normexp
@@ -48,7 +50,7 @@ class Guarded:
         return view
 
 
-INPUT, OUTPUT, MASK = Guarded(), Guarded(), Guarded()
+INPUT, OUTPUT, MASK, TARGET, WEIGHT = Guarded(), Guarded(), Guarded(), Guarded(), Guarded()
 ENDS = (Guarded.last, Guarded.first)
 
 
@@ -62,6 +64,25 @@ def call(x: np.ndarray, axis: int, mask: np.ndarray) -> None:
         if name != "logsumexp":
             function(x, axis=axis, temperature=0.7)
     normexp.LogSumExp().update(x, axis=axis)
+
+
+def call_losses(x: np.ndarray, axis: int, place: Callable[[Guarded, np.ndarray], np.ndarray]) -> None:
+    """Every loss on x, in place and not, with labels of a byte and of eight, probabilities, weights."""
+    weight = place(WEIGHT, weights(x.shape[axis], np.dtype(np.float64)))
+    for kind in ("i1", "i8"):
+        some = labels(x, axis) % 100
+        target = place(TARGET, some.astype(kind))
+        normexp.nll_loss(x, target, axis=axis, weight=weight)
+        normexp.cross_entropy(x, target, axis=axis, weight=weight, reduction="none")
+        normexp.row_stats(x, target, axis=axis)
+        for options in ({}, {"label_smoothing": 0.1}, {"ignore_index": int(some.flat[0])}):
+            normexp.cross_entropy_and_grad(x, target, axis=axis, weight=weight, out=place(OUTPUT, x), **options)
+    for dtype in (x.dtype, DTYPES["float32"]):
+        target = place(TARGET, distributions(x, axis).astype(dtype))
+        normexp.cross_entropy_and_grad(x, target, axis=axis, out=place(OUTPUT, x))
+        normexp.cross_entropy(x, target, axis=axis, weight=weight, label_smoothing=0.1)
+    copy = place(OUTPUT, x)
+    normexp.cross_entropy_and_grad(copy, np.zeros(row_shape(x, axis), np.int64), axis=axis, out=copy)
 
 
 def main() -> None:
@@ -78,9 +99,13 @@ def main() -> None:
                     x = place(INPUT, plain)
                     call(x, -1, mask)
                     call(x[::-1, ::-2], -1, mask[:, ::2])
+                    call_losses(x, -1, place)
+                    call_losses(x[::-1, ::-2], -1, place)
                     columns = place(INPUT, np.ascontiguousarray(plain.T))
                     call(columns, 0, mask.T)
                     call(columns[:, ::3], 0, mask.T[:, ::3])
+                    call_losses(columns, 0, place)
+                    call_losses(columns[:, ::3], 0, place)
     print("nothing beyond the ends was touched")
 
 

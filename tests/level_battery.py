@@ -9,6 +9,7 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
+from losses.problems import LOSSES, distributions, labels
 from support import DTYPES, FUNCTIONS, MAPS, bits, largest, smallest
 
 import normexp
@@ -92,9 +93,46 @@ def evaluation(rng: np.random.Generator, kind: str) -> None:
     for classes in (1, 3, 10, 33, 100, 5000):
         x = (rng.standard_normal((37, classes)) * 5).astype(DTYPES[kind])
         x[:, ::7] -= np.arange(37)[:, None]
-        labels = rng.integers(classes, size=37)
-        for sums in (_engine.evaluate(x, labels, 2, temperature) for temperature in (0.2, 1.0, 3.0)):
+        target = rng.integers(classes, size=37)
+        for sums in (_engine.evaluate(x, target, 2, temperature) for temperature in (0.2, 1.0, 3.0)):
             record(f"evaluation {kind}", np.hstack(sums))
+
+
+def losses(rng: np.random.Generator, kind: str) -> None:
+    """Losses, gradients and figures of rows: lengths, layouts, certainty, what cancels, what is no number."""
+    dtype = DTYPES[kind]
+    for name, function in LOSSES.items():
+        section = "row_stats" if name.startswith("row ") else f"loss {name}"  # several integers are those of any dtype
+        for length in (1, 2, 3, 7, 10, 16, 17, 33, 100, 1000, 2047, 2049, 4097):
+            for rows, spread, offset in ((3, 1, 0), (37, 5, 1e3), (3, 100, 0)):
+                x = (rng.standard_normal((rows, length)) * spread + offset).astype(dtype)
+                record(f"{section} {kind} rows", function(x))
+                record(f"{section} {kind} rows", function(np.ascontiguousarray(x.T), axis=0))
+        x = (rng.standard_normal((7, 21, 19, 5)) * 5).astype(dtype)
+        for axis in range(4):
+            record(f"{section} {kind} axes", function(x, axis=axis))
+            record(f"{section} {kind} strides", function(x[::-1, ::2, ::-3], axis=axis))
+        record(f"{section} {kind} one long row", function((rng.standard_normal((1, 300_003)) * 5).astype(dtype)))
+        gaps = np.array([[0, -gap, 0.5 - gap] for gap in range(0, 760, 3)]).astype(dtype)
+        special = np.array([[INF, 1, 2], [-INF, 1, 2], [NAN, 1, -INF], [-INF] * 3, [-0.0, 0, -0.0]]).astype(dtype)
+        top = largest(dtype) * np.array([[1, -1, 0], [1, 1, 1], [-1, -1, -1], [0.5, 0.25, 1]])
+        for block in (gaps, special, top.astype(dtype)):
+            record(f"{section} {kind} special", function(block))
+            record(f"{section} {kind} special", [function(row[None]) for row in block])
+
+
+def cancelling(rng: np.random.Generator, kind: str) -> None:
+    """Gradients where softmax is nearly the target, and so in more digits."""
+    for length in (2, 10, 100, 3000):
+        x = (rng.standard_normal((20, length)) * 2).astype(DTYPES[kind])
+        for target, options in (
+            (normexp.softmax(x), {}),
+            (labels(x), {"label_smoothing": 1.0}),
+            (distributions(x), {}),
+        ):
+            near = np.log(np.full_like(x, 1 / length, dtype=float)).astype(x.dtype) if options else x
+            result = normexp.cross_entropy_and_grad(near, target, reduction="none", **options)
+            record(f"loss {kind} cancelling {'smoothed' if options else 'soft'}", result.grad)
 
 
 if __name__ == "__main__":
@@ -106,4 +144,6 @@ if __name__ == "__main__":
             special(one_name, one_kind)
         stream(generator, one_kind)
         evaluation(generator, one_kind)
+        losses(generator, one_kind)
+        cancelling(generator, one_kind)
     print(json.dumps({"level": normexp.show_config()["level"], **{key: d.hexdigest() for key, d in digests.items()}}))

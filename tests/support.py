@@ -6,7 +6,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import ml_dtypes
@@ -16,6 +16,9 @@ import normexp
 
 DTYPES = {name: np.dtype(name) for name in ("float16", "float32", "float64")}
 DTYPES["bfloat16"] = np.dtype(ml_dtypes.bfloat16)
+
+SetThreads = Callable[[int], None]
+COUNTS = (1, 2, 7)  # of threads: alone, as many as there are cores somewhere, and more than there are elsewhere
 
 MAPS: dict[str, Callable[..., Any]] = {
     "softmax": normexp.softmax,
@@ -99,6 +102,43 @@ def floats_apart(a: np.ndarray, b: np.ndarray) -> int:
 
     lost = np.isnan(a).ravel()
     return max((abs(i - j) for i, j, skip in zip(rank(a), rank(b), lost, strict=True) if not skip), default=0)
+
+
+def places(row: np.ndarray) -> list[int]:
+    """All places of a short row; of a long one the ends, the largest and smallest, and some by chance."""
+    if row.size <= 100:
+        return list(range(row.size))
+    order = np.argsort(row.astype(np.float64), kind="stable")
+    chance = np.random.default_rng(0).integers(0, row.size, 40)
+    return sorted({0, row.size - 1, *order[:8].tolist(), *order[-16:].tolist(), *chance.tolist()})
+
+
+def normal(length: int, spread: float, offset: float, dtype: np.dtype) -> np.ndarray:
+    """A row of normal numbers, by the same seed always; clipped to the dtype's range."""
+    rng = np.random.default_rng([length, int(spread), int(abs(offset))])
+    limit = largest(dtype)
+    return np.clip(rng.standard_normal(length) * spread + offset, -limit, limit).astype(dtype)
+
+
+def literal(dtype: np.dtype, *rows: Iterable[float]) -> list[np.ndarray]:
+    """These rows in that dtype."""
+    return [np.array(list(row), dtype=np.float64).astype(dtype) for row in rows]
+
+
+def made(shape: tuple[int, ...], kind: str = "float32", spread: float = 5.0) -> np.ndarray:
+    """Normal numbers."""
+    return (np.random.default_rng(shape[0]).standard_normal(shape, dtype=np.float32) * spread).astype(DTYPES[kind])
+
+
+def at_each_count(threads: SetThreads, call: Callable[[], Any], what: object = "") -> np.ndarray:
+    """Call with each number of threads; the bits must not change."""
+    results = []
+    for count in COUNTS:
+        threads(count)
+        results.append(np.asarray(call()))
+    for count, result in zip(COUNTS[1:], results[1:], strict=True):
+        assert_same_bits(result, results[0], (what, count))
+    return results[0]
 
 
 def reference(

@@ -10,7 +10,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from support import BOUND, DTYPES, FUNCTIONS, largest, smallest
+from support import BOUND, DTYPES, FUNCTIONS, largest, literal, normal, places, smallest
 
 pytest.importorskip("flint", reason="exact values come from python-flint")
 from normexp.verify import measure, oracle
@@ -19,15 +19,6 @@ from normexp.verify import measure, oracle
 LENGTHS = (1, 2, 3, 15, 16, 17, 31, 33, 100, 1000, 2047, 2048, 2049, 4097)
 SPREADS = (1, 10, 100, 1000)
 OFFSETS = (0.0, -1e3, 1e6)
-
-
-def places(row: np.ndarray) -> list[int]:
-    """All places of a short row; of a long one the ends, the largest and smallest, and some by chance."""
-    if row.size <= 100:
-        return list(range(row.size))
-    order = np.argsort(row.astype(np.float64), kind="stable")
-    chance = np.random.default_rng(0).integers(0, row.size, 40)
-    return sorted({0, row.size - 1, *order[:8].tolist(), *order[-16:].tolist(), *chance.tolist()})
 
 
 def error(name: str, row: np.ndarray, **options: Any) -> float:
@@ -44,18 +35,6 @@ def check(name: str, rows: Iterable[np.ndarray], **options: Any) -> None:
     worst, at = max(((error(name, row, **options), row) for row in rows), key=lambda pair: pair[0])
     bound = BOUND[at.dtype.name]
     assert worst <= bound, f"{name}({options}) is {worst:.4g} ULP off, the bound is {bound}, for {at!r}"
-
-
-def normal(length: int, spread: float, offset: float, dtype: np.dtype) -> np.ndarray:
-    """A row of normal numbers, by the same seed always; clipped to the dtype's range."""
-    rng = np.random.default_rng([length, int(spread), int(abs(offset))])
-    limit = largest(dtype)
-    return np.clip(rng.standard_normal(length) * spread + offset, -limit, limit).astype(dtype)
-
-
-def literal(dtype: np.dtype, *rows: Iterable[float]) -> list[np.ndarray]:
-    """These rows in that dtype."""
-    return [np.array(list(row), dtype=np.float64).astype(dtype) for row in rows]
 
 
 @pytest.mark.parametrize("length", LENGTHS)

@@ -6,38 +6,19 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
-from support import DTYPES, FUNCTIONS, assert_same_bits, bits, python
+from losses.problems import LOSSES
+from support import COUNTS, DTYPES, FUNCTIONS, SetThreads, assert_same_bits, at_each_count, bits, made, python
 
 import normexp
-
-SetThreads = Callable[[int], None]
-COUNTS = (1, 2, 7)
 
 # Many short rows, rows of every kind of length, few long ones, columns, and one row for all threads.
 SHAPES = [((100_003, 10), -1), ((1500, 1000), -1), ((10, 100_003), 0), ((40, 33, 1000), 1), ((3, 700_001), -1)]
 ONE_ROW = 4_000_037
-
-
-def made(shape: tuple[int, ...], kind: str = "float32", spread: float = 5.0) -> np.ndarray:
-    """Normal numbers."""
-    return (np.random.default_rng(shape[0]).standard_normal(shape, dtype=np.float32) * spread).astype(DTYPES[kind])
-
-
-def at_each_count(threads: SetThreads, call: Callable[[], Any], what: object = "") -> np.ndarray:
-    """Call with each number of threads; the bits must not change."""
-    results = []
-    for count in COUNTS:
-        threads(count)
-        results.append(np.asarray(call()))
-    for count, result in zip(COUNTS[1:], results[1:], strict=True):
-        assert_same_bits(result, results[0], (what, count))
-    return results[0]
 
 
 @pytest.mark.parametrize("kind", sorted(DTYPES))
@@ -106,7 +87,7 @@ def test_many_python_threads_at_once(threads: SetThreads) -> None:
     """Eight callers, each with arrays of its own, while a ninth changes the number of threads."""
     threads(2)
     arrays = [made((rows, length), kind) for rows, length in ((1, 400_000), (3000, 10), (300, 1000)) for kind in DTYPES]
-    tasks = [(function, x) for function in FUNCTIONS.values() for x in arrays]
+    tasks = [(function, x) for function in (*FUNCTIONS.values(), *LOSSES.values()) for x in arrays]
     expected = [np.asarray(function(x)) for function, x in tasks]
     done = threading.Event()
 
@@ -162,10 +143,17 @@ import numpy as np, normexp
 
 normexp.set_num_threads(4)
 x = (np.random.default_rng(0).standard_normal((4, 300_000)) * 5).astype(np.float32)
-wanted = [np.asarray(f(y)).tobytes() for f in (normexp.softmax, normexp.logsumexp) for y in (x, x[0])]
+labels = np.full(4, 7)
+
+def computed():
+    maps = [f(y) for f in (normexp.softmax, normexp.logsumexp) for y in (x, x[0])]
+    losses = [normexp.cross_entropy_and_grad(y, t).grad for y, t in ((x, labels), (x[0], 7))]
+    return [np.asarray(v).tobytes() for v in (*maps, *losses, normexp.row_stats(x, labels).entropy)]
+
+wanted = computed()
 
 def right():
-    return wanted == [np.asarray(f(y)).tobytes() for f in (normexp.softmax, normexp.logsumexp) for y in (x, x[0])]
+    return wanted == computed()
 
 busy = sys.argv[1] == "busy"
 done = threading.Event()

@@ -32,20 +32,21 @@ OPERATOR_SET: Final = 13
 IR_VERSION: Final = 7
 
 
-def model(function: str, dtype: str, *, axis: int = -1) -> bytes:
+def model(function: str, dtype: str, *, axis: int = -1, reduction: str = "mean") -> bytes:
     """Return the serialized model ``y = function(x)``, for ``onnxruntime.InferenceSession``.
 
     Parameters
     ----------
     function : str
-        One of ours: a key of `OPERATORS`. ``cross_entropy`` is the mean over the rows, and has a second input,
-        ``target``: class indices in int64.
+        One of ours: a key of `OPERATORS`. ``cross_entropy`` has a second input, ``target``: class indices in int64.
     dtype : str
         Element type of ``x`` and ``y``: a key of `ELEMENT_TYPES`. Shapes are left open, so that one model serves
         arrays of any number of dimensions.
     axis : int
         The axis to normalize or, for ``logsumexp``, to reduce (and drop). ``cross_entropy`` has its classes on axis 1,
         whatever is given here.
+    reduction : {"mean", "sum", "none"}, default "mean"
+        What ``cross_entropy`` makes of the rows' losses.
 
     Returns
     -------
@@ -59,7 +60,7 @@ def model(function: str, dtype: str, *, axis: int = -1) -> bytes:
         attributes = {"axes": [axis], "keepdims": 0}
     elif function == "cross_entropy":
         inputs.append(helper.make_tensor_value_info("target", TensorProto.INT64, None))
-        attributes = {"reduction": "mean"}
+        attributes = {"reduction": reduction}
     node = helper.make_node(OPERATORS[function], [one.name for one in inputs], ["y"], **attributes)
     graph = helper.make_graph([node], function, inputs, [y])
     operators = helper.make_opsetid("", OPERATOR_SET)

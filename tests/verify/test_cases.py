@@ -52,6 +52,18 @@ def test_a_clear_winner_has_a_log_softmax_near_zero(dtype):
     assert max(values) > 0.1
 
 
+def test_labels_are_of_every_kind():
+    """Likely and unlikely ones, over the rows of one case and over cases of one row."""
+    for name in ("spread x10", "every length to 130"):
+        ranks = set()
+        for case in BY_NAME[name].cases("float32"):
+            assert case.labels.shape == case.x.shape[:1]
+            for row, label in zip(case.x, case.labels.tolist(), strict=True):
+                rank = int((row > row[label]).sum())
+                ranks.add("first" if rank == 0 else "last" if rank == row.size - 1 else "between")
+        assert ranks == {"first", "last", "between"}
+
+
 def test_every_length():
     assert {case.x.shape[1] for case in BY_NAME["every length to 130"].cases("float32")} == set(range(1, 131))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from imposters import imposter
 
-from normexp.verify import conformance, peers
+from normexp.verify import conformance, losses, peers
 from normexp.verify.cases import DTYPES, FAMILIES, Case, Family
 
 PAIRS = [(dtype, family) for family in FAMILIES for dtype in family.dtypes]
@@ -46,6 +46,58 @@ def softmax_family(change=None, **options):
     return imposter(compute)
 
 
+def loss_of(change):
+    """The losses in float64 by the formula, with one thing done wrong to (p, labels, loss, gradient)."""
+
+    def compute(function, x, target, **options):
+        wide, rows = x.astype(np.float64), np.arange(len(x))
+        p = peers.shifted("softmax", wide)
+        d = wide - wide.max(axis=-1, keepdims=True)
+        others = np.exp(d)
+        others[rows, d.argmax(axis=-1)] = 0
+        rest = others.sum(axis=-1)
+        loss = np.log1p(rest) - d[rows, target]
+        gradient = p.copy()
+        gradient[rows, target] = 0
+        gradient[rows, target] = -gradient.sum(axis=-1)
+        loss, gradient = change(p, target, loss, gradient)
+        return loss if function == "cross_entropy" else gradient
+
+    return imposter(lambda function, x, t: peers.shifted(function, x.astype(np.float64)), compute)
+
+
+def at_labels(gradient, labels, value):
+    gradient = gradient.copy()
+    gradient[np.arange(len(labels)), labels] = value
+    return gradient
+
+
+LOSS_FAULTS = {
+    "the next label": (lambda p, t, v, g: (np.roll(v, 1), g), "cross_entropy"),
+    "negated": (lambda p, t, v, g: (-v, g), "cross_entropy"),
+    "log of a float32": (lambda p, t, v, g: (-np.log(p.astype(np.float32)[np.arange(len(t)), t]), g), "cross_entropy"),
+    "softmax alone": (lambda p, t, v, g: (v, p), "cross_entropy_grad"),
+    "p - 1": (
+        lambda p, t, v, g: (v, at_labels(g, t, p.astype(np.float32)[np.arange(len(t)), t] - np.float32(1))),
+        "cross_entropy_grad",
+    ),
+    "of the mean": (lambda p, t, v, g: (v, g / len(t)), "cross_entropy_grad"),
+}
+
+
+@pytest.mark.parametrize("name", LOSS_FAULTS)
+def test_seeded_faults_of_losses_are_found(name):
+    change, function = LOSS_FAULTS[name]
+    with np.errstate(all="ignore"):
+        found = cells(loss_of(change), family("one clear winner"), family("spread x10"))
+    assert not all(cell.passed for cell in found if cell.function == function)
+
+
+def test_the_unfaulted_loss_passes():
+    found = cells(loss_of(lambda p, t, v, g: (v, g)), family("one clear winner"), family("spread x10"))
+    assert all(cell.passed for cell in found if cell.function in peers.LOSSES)
+
+
 FAULTS = {
     "no shift": (softmax_family(shift=False), "spread x1000"),
     "wrong axis": (softmax_family(sum=lambda e: e.sum(axis=0, keepdims=True)), "spread x1"),
@@ -74,7 +126,7 @@ def test_seeded_faults_are_found(name):
     wrong, where = FAULTS[name]
     with np.errstate(all="ignore"):
         found = cells(wrong, family(where))
-    assert not all(cell.passed for cell in found)
+    assert not all(cell.passed for cell in found if cell.function in peers.FUNCTIONS)
 
 
 def test_the_unfaulted_seed_passes():
@@ -98,17 +150,20 @@ def test_the_worst_input_is_named():
 
 def test_a_result_of_the_wrong_kind_fails():
     one = family("spread x1")
-    for compute in (
-        lambda function, x, t: x[:, :1],
-        lambda function, x, t: peers.shifted(function, x).astype(np.float16),
+    for compute, loss in (
+        (lambda function, x, t: x[:, :1], lambda function, x, t: x[:, :1]),
+        (
+            lambda function, x, t: peers.shifted(function, x).astype(np.float16),
+            lambda function, x, t: losses.composed(peers.shifted)(function, x, t).astype(np.float16),
+        ),
     ):
-        for cell in cells(peers.Implementation("normexp", "0", compute), one):
+        for cell in cells(peers.Implementation("normexp", "0", compute, loss), one):
             assert cell.ours.ulp == math.inf
             assert "instead of float32" in cell.ours.where
 
 
 def test_an_implementation_that_raises_or_does_not_offer_it():
-    def raises(function, x, temperature):
+    def raises(function, x, temperature_or_target):
         raise RuntimeError("no")
 
     def unsupported(function, x, temperature):
@@ -116,7 +171,7 @@ def test_an_implementation_that_raises_or_does_not_offer_it():
 
     everyone = [
         peers.ours(),
-        peers.Implementation("raises", "0", raises),
+        peers.Implementation("raises", "0", raises, raises),
         peers.Implementation("refuses", "0", unsupported),
     ]
     one = family("spread x1")
@@ -131,7 +186,7 @@ def test_an_implementation_that_raises_or_does_not_offer_it():
 
 def test_count_is_right():
     few = [family("spread x1"), family("temperatures")]
-    assert conformance.count(few) == len(list(conformance.cells([peers.ours()], few))) == 2 * 3 * len(DTYPES)
+    assert conformance.count(few) == len(list(conformance.cells([peers.ours()], few))) == (5 + 3) * len(DTYPES)
 
 
 def test_worst_by_dtype(ours):

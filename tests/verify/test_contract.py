@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from imposters import imposter
 
-from normexp.verify import peers
+from normexp.verify import losses, peers
 from normexp.verify.contract import SPECIALS, Special, check
 
 NAN = math.nan
@@ -33,6 +33,30 @@ CAUGHT = {
     "a masked entry that counts": "softmax([0, -inf])",
     "one-hot for +inf": "softmax([inf, 0])",
 }
+
+
+def loss_of(change):
+    """normexp's own losses, with one thing done wrong to what it is asked."""
+
+    def compute(function, x, target, **options):
+        return losses.ours(*change(function, x, target), **options)
+
+    return imposter(lambda function, x, t: peers.shifted(function, x), compute)
+
+
+@pytest.mark.parametrize(
+    ("change", "caught"),
+    [
+        (lambda f, x, t: (f, np.nan_to_num(x, nan=0.0), t), "cross_entropy([nan, 0], 1)"),
+        (lambda f, x, t: (f, x, np.maximum(t, 0) if t.dtype.kind == "i" else t), "cross_entropy([nan, inf], -100)"),
+        (lambda f, x, t: (f, np.maximum(x, -60000), t), "cross_entropy([5, -inf], 0, label_smoothing=0.1)"),
+        (lambda f, x, t: (f, x, t + t.dtype.type(t.dtype.kind == "f")), "cross_entropy([5, -inf], [1.0, 0.0])"),
+    ],
+)
+def test_wrong_losses_are_noticed(change, caught):
+    special = next(one for one in SPECIALS if one.title == caught)
+    assert not check(special, loss_of(change), []).passed
+    assert check(special, loss_of(lambda *given: given), []).passed
 
 
 @pytest.mark.parametrize("name", WRONG)

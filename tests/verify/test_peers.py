@@ -36,6 +36,43 @@ def test_everyone_computes_the_same(dtype, function, temperature):
     assert computed >= 2
 
 
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+@pytest.mark.parametrize("function", peers.LOSSES)
+def test_everyone_computes_the_same_losses(dtype, function):
+    x, labels = ROWS.astype(dtype), np.array([2, 1])
+    exact = [getattr(oracle, function)(row, label) for row, label in zip(x, labels.tolist(), strict=True)]
+    exact = [value for values in exact for value in (values if isinstance(values, list) else [values])]
+    computed = 0
+    for implementation in everyone():
+        try:
+            got = implementation.loss(function, x, labels)
+        except peers.UnsupportedError:
+            continue
+        computed += 1
+        assert got.dtype == x.dtype, implementation.name
+        # Loose, as above, but for p - 1, which loses more than that.
+        assert measure.max_ulp(got, exact) < (12 if function == "cross_entropy" else 300), implementation.name
+    assert computed >= 2
+
+
+def test_options_reach_those_who_take_them():
+    x, labels = ROWS, np.array([2, -1])
+    options = {"ignore_index": -1, "label_smoothing": 0.1, "reduction": "sum"}
+    exact = oracle.cross_entropy(x[0], 2, label_smoothing=0.1)
+    for implementation in everyone():
+        try:
+            got = implementation.loss("cross_entropy", x, labels, **options)
+        except peers.UnsupportedError:
+            assert implementation.name not in ("normexp", "PyTorch")
+            continue
+        assert measure.max_ulp(got, exact) < 12, implementation.name
+
+
+def test_who_says_nothing_of_losses_offers_none():
+    with pytest.raises(peers.UnsupportedError, match="no cross_entropy here"):
+        peers.Implementation("some", "0", lambda function, x, t: x).loss("cross_entropy", ROWS, [0, 0])
+
+
 def test_versions_are_known():
     for implementation in everyone():
         assert implementation.version[0].isdigit(), implementation.name

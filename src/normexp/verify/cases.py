@@ -12,7 +12,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from normexp.verify.peers import FUNCTIONS, Array
+from normexp.verify.peers import FUNCTIONS, LOSSES, Array
 
 DTYPES: Final[dict[str, np.dtype]] = {
     "float32": np.dtype(np.float32),
@@ -33,6 +33,15 @@ class Case:
 
     x: Array
     temperature: float = 1.0
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """A class for each row: by turns the likeliest, the least likely and the one in the middle."""
+        rows, count = self.x.shape
+        choices = np.stack([self.x.argmax(axis=1), self.x.argmin(axis=1), np.full(rows, count // 2)])
+        turns = (np.arange(rows) + count) % 3
+        chosen: NDArray[np.int64] = choices[turns, np.arange(rows)].astype(np.int64)
+        return chosen
 
     @property
     def positions(self) -> list[int] | None:
@@ -183,7 +192,7 @@ class Family:
 
     name: str
     make: Callable[[Format], Iterator[Case]]
-    functions: tuple[str, ...] = FUNCTIONS[:3]
+    functions: tuple[str, ...] = (*FUNCTIONS[:3], *LOSSES)
     dtypes: tuple[str, ...] = tuple(DTYPES)
 
     def cases(self, dtype: str) -> list[Case]:
@@ -193,7 +202,7 @@ class Family:
 
 
 # softmin is softmax of -x: the families that tell whether the minus sign is in its place will do.
-_WITH_SOFTMIN: Final = FUNCTIONS
+_WITH_SOFTMIN: Final = (*FUNCTIONS, *LOSSES)
 _WITH_TEMPERATURE: Final = ("softmax", "log_softmax", "softmin")
 
 FAMILIES: Final = (

@@ -14,7 +14,10 @@ from normexp.verify import oracle, words
 from normexp.verify.cases import DTYPES, FAMILIES, Case, Family
 from normexp.verify.contract import BOUNDS
 from normexp.verify.measure import Ruler
-from normexp.verify.peers import Array, Implementation, UnsupportedError
+from normexp.verify.peers import LOSSES, Array, Implementation, UnsupportedError
+
+# One number comes out for each row; of the others one for each element.
+_REDUCES = ("logsumexp", "cross_entropy")
 
 
 @dataclass(frozen=True)
@@ -92,16 +95,19 @@ class _Exact:
     def worst(self, function: str, implementation: Implementation) -> Worst:
         """Return the largest error of one implementation, over all rows and positions."""
         try:
-            got = implementation(function, self._case.x, self._case.temperature)
+            if function in LOSSES:
+                got = implementation.loss(function, self._case.x, self._case.labels)
+            else:
+                got = implementation(function, self._case.x, self._case.temperature)
         except UnsupportedError:
             return Worst(None)
         except Exception as error:  # whatever it raises on valid input, it gives no result
             return Worst(math.inf, f"raised {error!r}")
         x = self._case.x
-        shape = x.shape[:1] if function == "logsumexp" else x.shape
+        shape = x.shape[:1] if function in _REDUCES else x.shape
         if got.shape != shape or got.dtype != x.dtype:
             return Worst(math.inf, f"{got.dtype}{got.shape} instead of {x.dtype}{shape}")
-        if function != "logsumexp" and self._positions is not None:
+        if function not in _REDUCES and self._positions is not None:
             got = got[:, self._positions]
         ruler, exact = self._ruler(function)
         errors = ruler.errors(got)
@@ -119,13 +125,22 @@ class _Exact:
     def _ruler(self, function: str) -> tuple[Ruler, list[arb]]:
         if function not in self._rulers:
             exact: list[arb] = []
-            for row in self._reduced("softmin" if function == "softmin" else "softmax"):
-                if function == "logsumexp":
-                    exact.append(row.logsumexp())
-                else:
-                    exact += (row.log_softmax if function == "log_softmax" else row.softmax)(self._positions)
+            reduced = self._reduced("softmin" if function == "softmin" else "softmax")
+            for row, label in zip(reduced, self._case.labels.tolist(), strict=True):
+                exact += self._values(function, row, label)
             self._rulers[function] = Ruler(exact, self._case.x.dtype), exact
         return self._rulers[function]
+
+    def _values(self, function: str, row: oracle.Row, label: int) -> list[arb]:
+        """Return what the function comes to for one row, where it is measured."""
+        if function in LOSSES:
+            target = oracle.Target(label, self._case.x.shape[1])
+            if function == "cross_entropy":
+                return [row.cross_entropy(target)]
+            return row.cross_entropy_grad(target, self._positions)
+        if function == "logsumexp":
+            return [row.logsumexp()]
+        return (row.log_softmax if function == "log_softmax" else row.softmax)(self._positions)
 
     def _reduced(self, sign: str) -> list[oracle.Row]:
         """Return the rows, reduced once for softmax, log_softmax and logsumexp, and once more for softmin."""

@@ -34,16 +34,20 @@ class Special:
     dtype: str = ""
     """The one dtype to try; empty: all floating-point formats."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    target: int | Sequence[float] | None = None
+    """Of a loss: the class, or the probability of each."""
 
     @property
     def title(self) -> str:
         """What the table calls it."""
-        mask = f", where={self.arguments['where']}" if self.arguments else ""
-        return f"{self.function}({numbers(self.row)}{mask}{', ' if self.dtype else ''}{self.dtype})"
+        target = "" if self.target is None else f", {self.target}"
+        options = "".join(f", {name}={value}" for name, value in self.arguments.items())
+        return f"{self.function}({numbers(self.row)}{target}{options}{', ' if self.dtype else ''}{self.dtype})"
 
 
 _NONE: Final = {"where": [False, False]}
 _FIRST: Final = {"where": [True, False]}
+_IGNORED: Final = -100
 
 SPECIALS: Final = (
     Special("softmax", [-_INF, -_INF], [_NAN, _NAN]),
@@ -69,6 +73,22 @@ SPECIALS: Final = (
     Special("logsumexp", [], -_INF),
     Special("logsumexp", [5.0, 7.0], -_INF, arguments=_NONE),
     Special("logsumexp", [5.0, _NAN], 5.0, arguments=_FIRST),
+    Special("cross_entropy", [20.0, 0.0], None, target=0),
+    Special("cross_entropy", [1, 2, 0], None, "uint8", target=1),
+    Special("cross_entropy", [-_INF, 0.0], _INF, target=0),
+    Special("cross_entropy", [-_INF, -_INF], _NAN, target=0),
+    Special("cross_entropy", [_INF, 0.0], _NAN, target=0),
+    Special("cross_entropy", [_NAN, 0.0], _NAN, target=1),
+    Special("cross_entropy", [_NAN, _INF], 0.0, target=_IGNORED),
+    Special("cross_entropy", [5.0, 7.0], _NAN, arguments={"reduction": "mean"}, target=_IGNORED),
+    Special("cross_entropy", [5.0, 7.0], 0.0, arguments={"reduction": "sum"}, target=_IGNORED),
+    Special("cross_entropy", [5.0, -_INF], 0.0, target=[1.0, 0.0]),
+    Special("cross_entropy", [5.0, -_INF], _INF, arguments={"label_smoothing": 0.1}, target=0),
+    Special("cross_entropy_grad", [20.0, 0.0], None, target=0),
+    Special("cross_entropy_grad", [-_INF, 0.0], [-1.0, 1.0], target=0),
+    Special("cross_entropy_grad", [_INF, 0.0], [_NAN, _NAN], target=1),
+    Special("cross_entropy_grad", [_NAN, _INF], [0.0, 0.0], target=_IGNORED),
+    Special("cross_entropy_grad", [5.0, 7.0], [0.0, 0.0], arguments={"reduction": "mean"}, target=_IGNORED),
 )
 
 
@@ -92,25 +112,32 @@ class SpecialResult:
 
 
 def check(special: Special, ours: Implementation, peers: Sequence[Implementation]) -> SpecialResult:
-    """Try one special row on everyone: normexp in every format, the peers in float32 and without a mask."""
+    """Try one special row on everyone: normexp in every format, the peers in the first and without a mask."""
     dtypes = [np.dtype(special.dtype)] if special.dtype else list(DTYPES.values())
     failures = [failure for dtype in dtypes if (failure := _failure(special, ours, dtype))]
     first = np.array(special.row, dtype=dtypes[0])
     got = {ours.name: _said(special, ours, first)}
     for peer in peers:
         # `where` is normexp's own.
-        got[peer.name] = "-" if special.arguments else _said(special, peer, first)
+        got[peer.name] = "-" if "where" in special.arguments else _said(special, peer, first)
     return SpecialResult(special.title, numbers(_expected(special)), got, failures[0] if failures else "")
 
 
 def _expected(special: Special) -> list[arb]:
     if special.expected is None:
-        exact: list[arb] = getattr(oracle, special.function)(special.row)
-        return exact
+        of_target = () if special.target is None else (special.target,)
+        exact = getattr(oracle, special.function)(special.row, *of_target)
+        return exact if isinstance(exact, list) else [exact]
     return [arb(float(value)) for value in np.atleast_1d(special.expected)]
 
 
 def _call(special: Special, implementation: Implementation, x: Array) -> Array:
+    if special.target is not None:
+        target = np.array([special.target])
+        if target.ndim > 1:
+            target = target.astype(x.dtype)
+        result = implementation.loss(special.function, x[None], target, **special.arguments)
+        return result[0] if result.ndim > 1 else np.atleast_1d(result)
     if not special.arguments:
         return np.atleast_1d(implementation(special.function, x))
     where = np.array(special.arguments["where"])

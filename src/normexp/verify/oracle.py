@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from flint import arb, ctx
@@ -89,6 +90,77 @@ class Row:
 
         return _narrowed(compute)[0]
 
+    def entropy(self) -> arb:
+        """Enclose sum_j p_j (logsumexp - x_j / T)."""
+        if not math.isfinite(self._maximum):
+            return arb.nan()
+
+        def compute() -> list[arb]:
+            m, rest = self._reduce()
+            total, log_total = 1 + rest, rest.log1p()
+            values, counts = np.unique(self._x[self._x > -math.inf], return_counts=True)
+            entropy = arb(0)
+            for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+                d = (arb(value) - m) / self._scale
+                entropy += count * d.exp() * (log_total - d)
+            return [entropy / total]
+
+        return _narrowed(compute)[0]
+
+    def cross_entropy(self, target: Target) -> arb:
+        """Enclose sum_j a_j (logsumexp - x_j / T), a_j being the target's coefficients; a zero one contributes 0."""
+        if not math.isfinite(self._maximum):
+            return arb.nan()
+
+        def compute() -> list[arb]:
+            m, rest = self._reduce()
+            common, own = target.coefficients()
+            log_total = rest.log1p()
+
+            def surprise(value: float) -> arb:
+                """Enclose minus the logarithm of the probability."""
+                return log_total - (arb(value) - m) / self._scale if value > -math.inf else arb.pos_inf()
+
+            loss = arb(0)
+            if common != 0:
+                values, counts = np.unique(self._x, return_counts=True)
+                everywhere = zip(values.tolist(), counts.tolist(), strict=True)
+                loss += common * sum((n * surprise(value) for value, n in everywhere), arb(0))
+            for j, a in own.items():
+                loss += (a - common) * surprise(float(self._x[j])) if a != common else 0
+            return [loss]
+
+        return _narrowed(compute)[0]
+
+    def cross_entropy_grad(
+        self, target: Target, positions: Sequence[int] | None = None, divisor: float = 1.0
+    ) -> list[arb]:
+        """Enclose the derivative of `cross_entropy` by x_j / T, over the divisor, at the positions or everywhere.
+
+        It is p_j A - a_j, A being the sum of the coefficients, written as p_j (A - a_j) - a_j (1 - p_j): a row that is
+        sure of its only class cancels in the first form and in none of the parts of the second.
+        """
+        places = range(self._x.size) if positions is None else positions
+        if not math.isfinite(self._maximum):
+            return [arb.nan()] * len(places)
+        first = int(self._x.argmax())
+
+        def compute() -> list[arb]:
+            m, rest = self._reduce()
+            total = 1 + rest
+            common, own = target.coefficients()
+            whole = common * (self._x.size - len(own)) + sum(own.values(), arb(0))
+            gradient = []
+            for j in places:
+                value = float(self._x[j])
+                e = ((arb(value) - m) / self._scale).exp() if value > -math.inf else arb(0)
+                others = rest if j == first else total - e
+                a = own.get(j, common)
+                gradient.append((e * (whole - a) - a * others) / total / arb(divisor))
+            return gradient
+
+        return _narrowed(compute)
+
     def _chosen(self, positions: Sequence[int] | None) -> list[float]:
         chosen: list[float] = (self._x if positions is None else self._x[np.asarray(positions, np.intp)]).tolist()
         return chosen
@@ -106,6 +178,62 @@ class Row:
                 rest += count * ((arb(value) - m) / self._scale).exp()
             self._reduced[ctx.prec] = m, rest
         return self._reduced[ctx.prec]
+
+
+class Target:
+    """What a row ought to be: the coefficients a_j of the losses -log(p_j) of its classes.
+
+    Parameters
+    ----------
+    target : int or array_like
+        The class, or the probability of each class.
+    count : int
+        How many classes there are.
+    weight : array_like, optional
+        One factor for each class.
+    label_smoothing : float
+        The share of the target that is spread evenly over the classes.
+    """
+
+    def __init__(
+        self, target: ArrayLike, count: int, weight: ArrayLike | None = None, label_smoothing: float = 0.0
+    ) -> None:
+        self._target: Any = np.asarray(target).tolist()
+        self._count = count
+        self._weight = None if weight is None else np.asarray(weight).astype(np.float64).tolist()
+        self._smoothing = float(label_smoothing)
+
+    def coefficients(self) -> tuple[arb, dict[int, arb]]:
+        """Enclose them at the current precision: one that all classes have in common but those that have their own."""
+        smoothing = arb(self._smoothing)
+        spread = smoothing / self._count
+        if isinstance(self._target, int):
+            own = {self._target: 1 - smoothing + spread}
+        else:
+            own = {j: (1 - smoothing) * arb(float(q)) + spread for j, q in enumerate(self._target)}
+        if self._weight is None:
+            return spread, own
+        if self._smoothing:
+            own = {j: own.get(j, spread) for j in range(self._count)}
+        return arb(0), {j: arb(self._weight[j]) * a for j, a in own.items()}
+
+
+def cross_entropy(row: ArrayLike, target: ArrayLike, **options: Any) -> arb:  # noqa: ANN401
+    """Enclose the loss of one row; `target` and the options are those of `Target`."""
+    x = np.asarray(row)
+    return Row(x).cross_entropy(Target(target, x.size, **options))
+
+
+def cross_entropy_grad(
+    row: ArrayLike,
+    target: ArrayLike,
+    positions: Sequence[int] | None = None,
+    divisor: float = 1.0,
+    **options: Any,  # noqa: ANN401
+) -> list[arb]:
+    """Enclose the gradient of `cross_entropy` over a divisor, which a mean has; the options are those of `Target`."""
+    x = np.asarray(row)
+    return Row(x).cross_entropy_grad(Target(target, x.size, **options), positions, divisor)
 
 
 def softmax(row: ArrayLike, temperature: float = 1.0, positions: Sequence[int] | None = None) -> list[arb]:

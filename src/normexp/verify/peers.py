@@ -12,20 +12,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 import normexp
-
-Array = NDArray[Any]
+from normexp.verify import losses
+from normexp.verify.losses import LOSSES as LOSSES
+from normexp.verify.losses import UnsupportedError as UnsupportedError
+from normexp.verify.tensors import Array as Array
+from normexp.verify.tensors import from_tensor, to_tensor
 
 FUNCTIONS: Final = ("softmax", "log_softmax", "logsumexp", "softmin")
-
-
-class UnsupportedError(Exception):
-    """This implementation does not offer this function for this dtype."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +38,24 @@ class Implementation:
         Of the package behind it.
     compute : callable
         ``compute(function, x, temperature)``; raises `UnsupportedError` for what it does not offer.
+    compute_loss : callable
+        ``compute_loss(function, x, target, **options)``, as `normexp.verify.losses` has it.
     """
 
     name: str
     version: str
     compute: Callable[[str, Array, float], Array]
+    compute_loss: losses.Loss = losses.unsupported
 
     def __call__(self, function: str, x: Array, temperature: float = 1.0) -> Array:
         """Compute one of `FUNCTIONS` along the last axis; floating-point warnings are nobody's concern here."""
         with np.errstate(all="ignore"):
             return np.asarray(self.compute(function, x, temperature))
+
+    def loss(self, function: str, x: Array, target: Any, **options: Any) -> Array:  # noqa: ANN401
+        """Compute one of `LOSSES` of rows of logits against labels or probabilities."""
+        with np.errstate(all="ignore"):
+            return np.asarray(self.compute_loss(function, x, np.asarray(target), **options))
 
 
 def ours() -> Implementation:
@@ -60,7 +66,7 @@ def ours() -> Implementation:
             return np.asarray(normexp.logsumexp(x))
         return np.asarray(getattr(normexp, function)(x, temperature=temperature))
 
-    return Implementation("normexp", normexp.__version__, compute)
+    return Implementation("normexp", normexp.__version__, compute, losses.ours)
 
 
 def installed() -> tuple[list[Implementation], dict[str, str]]:
@@ -70,7 +76,8 @@ def installed() -> tuple[list[Implementation], dict[str, str]]:
     for name, package, make in _PEERS:
         try:
             module = importlib.import_module(package)
-            found.append(Implementation(name, _version(package, module), _peer(make(module))))
+            compute, loss = make(module)
+            found.append(Implementation(name, _version(package, module), _peer(compute), loss))
         # A broken installation raises whatever it likes (a missing shared library is an OSError).
         except Exception as error:
             missing[name] = f"not installed ({error})" if isinstance(error, ImportError) else f"unusable ({error})"
@@ -89,7 +96,12 @@ def _version(package: str, module: ModuleType) -> str:
         return str(getattr(module, "__version__", "unknown"))
 
 
-def _peer(compute: Callable[[str, Array], Array]) -> Callable[[str, Array, float], Array]:
+# softmax, log_softmax and logsumexp of x, by their names; and the losses.
+Compute: TypeAlias = Callable[[str, Array], Array]
+Peer: TypeAlias = tuple[Compute, losses.Loss]
+
+
+def _peer(compute: Compute) -> Callable[[str, Array, float], Array]:
     """Give a peer that knows neither temperature nor softmin what its users write instead."""
 
     def with_temperature(function: str, x: Array, temperature: float) -> Array:
@@ -99,37 +111,20 @@ def _peer(compute: Callable[[str, Array], Array]) -> Callable[[str, Array, float
     return with_temperature
 
 
-def _torch(torch: ModuleType) -> Callable[[str, Array], Array]:
+def _torch(torch: ModuleType) -> Peer:
     def compute(function: str, x: Array) -> Array:
         return from_tensor(getattr(torch, function)(to_tensor(x), -1), x.dtype)
 
-    return compute
+    return compute, losses.of_torch(torch)
 
 
-def to_tensor(x: Array) -> Any:  # noqa: ANN401 - torch is optional, its types with it
-    """Copy an array into a tensor; NumPy's bfloat16 is unknown to PyTorch and goes as int16."""
-    torch = importlib.import_module("torch")
-    if x.dtype.name == "bfloat16":
-        return torch.from_numpy(x.view(np.int16).copy()).view(torch.bfloat16)
-    return torch.from_numpy(x.copy())
-
-
-def from_tensor(tensor: Any, dtype: np.dtype) -> Array:  # noqa: ANN401
-    """Copy a tensor back into an array."""
-    torch = importlib.import_module("torch")
-    if dtype.name == "bfloat16":
-        bits: Array = tensor.view(torch.int16).numpy()
-        return bits.view(dtype)
-    return np.asarray(tensor.numpy())
-
-
-def _scipy(special: ModuleType) -> Callable[[str, Array], Array]:
+def _scipy(special: ModuleType) -> Peer:
     def compute(function: str, x: Array) -> Array:
         if x.dtype.name == "bfloat16":
             raise UnsupportedError("SciPy does not know bfloat16")
         return np.asarray(getattr(special, function)(x, axis=-1))
 
-    return compute
+    return compute, losses.composed(compute)
 
 
 def shifted(function: str, x: Array) -> Array:
@@ -152,30 +147,31 @@ def naive(x: Array) -> Array:
         return np.asarray(exps / exps.sum(axis=-1, keepdims=True))
 
 
-def _onnxruntime(runtime: ModuleType) -> Callable[[str, Array], Array]:
+def _onnxruntime(runtime: ModuleType) -> Peer:
     models = importlib.import_module("normexp._onnx_model")  # needs one more package
     runtime.set_default_logger_severity(4)  # fatal errors only: an operator without a kernel is not news
 
     @functools.cache
     def session(function: str, dtype: str) -> Any:  # noqa: ANN401 - onnxruntime is optional, its types with it
         options = runtime.SessionOptions()
+        if dtype == "bfloat16":
+            raise UnsupportedError("ONNX Runtime takes no bfloat16 array from NumPy")
         options.intra_op_num_threads = 1  # whose idle threads spin otherwise, beside everyone else's
         try:
-            return runtime.InferenceSession(models.model(function, dtype), options, providers=["CPUExecutionProvider"])
+            model = models.model(function, dtype, reduction="none")
+            return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions have no common base
             raise UnsupportedError(f"ONNX Runtime has no {function} for {dtype}") from error
 
     def compute(function: str, x: Array) -> Array:
-        if x.dtype.name == "bfloat16":
-            raise UnsupportedError("ONNX Runtime takes no bfloat16 array from NumPy")
         return np.asarray(session(function, x.dtype.name).run(None, {"x": x})[0])
 
-    return compute
+    return compute, losses.of_onnxruntime(session)
 
 
-_PEERS: Final[tuple[tuple[str, str, Callable[[ModuleType], Callable[[str, Array], Array]]], ...]] = (
+_PEERS: Final[tuple[tuple[str, str, Callable[[ModuleType], Peer]], ...]] = (
     ("PyTorch", "torch", _torch),
     ("SciPy", "scipy.special", _scipy),
-    ("NumPy shifted", "numpy", lambda _: shifted),
+    ("NumPy shifted", "numpy", lambda _: (shifted, losses.composed(shifted))),
     ("ONNX Runtime", "onnxruntime", _onnxruntime),
 )

@@ -14,7 +14,7 @@ from normexp.verify.claims import Evidence, Result, Verdict
 from normexp.verify.conformance import Cell
 from normexp.verify.contract import BOUNDS, SpecialResult
 from normexp.verify.digits import Digits
-from normexp.verify.peers import Implementation
+from normexp.verify.peers import FUNCTIONS, LOSSES, Implementation
 from normexp.verify.words import number, plural, ulp
 
 _VERDICT_STYLES: Final[Mapping[Verdict, str]] = {
@@ -96,7 +96,7 @@ def conformance(to: Console, cells: Sequence[Cell]) -> None:
         to.print(table)
 
 
-_ORDER: Final = ("softmax", "log_softmax", "logsumexp", "softmin")
+_ORDER: Final = (*FUNCTIONS, *LOSSES)
 
 
 def _style(error: float | None, bound: float) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from normexp.bench.cell import AXIS, Array, Cell, Contender
 from normexp.bench.peers.contenders import fresh, imported, into
-from normexp.verify.peers import from_tensor
+from normexp.verify.tensors import from_tensor
 
 
 def import_torch(threads: int) -> Any:  # noqa: ANN401 - torch is optional, its types with it

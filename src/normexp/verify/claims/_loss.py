@@ -9,11 +9,11 @@ import numpy as np
 from flint import arb, ctx
 
 from normexp.verify import oracle
-from normexp.verify.claims._training import train
+from normexp.verify.claims._training import gradient, train
 from normexp.verify.claims._trial import Trial
 from normexp.verify.claims._values import NARROW
 from normexp.verify.measure import max_ulp
-from normexp.verify.peers import Implementation, to_tensor
+from normexp.verify.tensors import to_tensor
 from normexp.verify.words import exact, number, numbers
 
 _CLASSES: Final = 10
@@ -27,22 +27,22 @@ def softmax_twice(t: Trial) -> str:
         theirs = numbers(_torch_gradient(row, target, twice)) if t.torch else None
         t.show(
             f"gradient at {numbers(row)}, label {target}: {layers}",
-            numbers(_gradient(t.ours, row, target, twice)),
+            numbers(_gradient(t, row, target, twice)),
             theirs,
             numbers(_exact_gradient(row, target, twice)),
         )
     shrinks = abs(_exact_gradient(row, target, True)[0]) / abs(_exact_gradient(row, target, False)[0])
     t.require(
-        abs(_gradient(t.ours, row, target, True)[0] / float(_exact_gradient(row, target, True)[0]) - 1) < 1e-6,
+        abs(_gradient(t, row, target, True)[0] / float(_exact_gradient(row, target, True)[0]) - 1) < 1e-6,
         "normexp's gradient through two softmaxes is right to 6 digits",
     )
     # A perfect row's softmax is one-hot; softmaxed again, the label's share is e / (e + n - 1).
-    one_hot = np.eye(_CLASSES)[0]
-    floor = -oracle.log_softmax(one_hot)[0]
+    one_hot, first = np.eye(_CLASSES)[:1], [0]
+    floor = oracle.cross_entropy(one_hot[0], 0)
     t.show(
         f"lowest loss that {_CLASSES} classes can reach after a softmax layer",
-        number(-float(t.ours("log_softmax", one_hot)[0])),
-        number(-float(t.torch("log_softmax", one_hot)[0])) if t.torch else None,
+        number(t.ours.loss("cross_entropy", one_hot, first)[0]),
+        number(t.torch.loss("cross_entropy", one_hot, first)[0]) if t.torch else None,
         exact(floor),
     )
     runs = [train(t.ours, twice, with_torch=False) for twice in (False, True)]
@@ -63,20 +63,15 @@ def softmax_twice(t: Trial) -> str:
     )
 
 
-def _gradient(implementation: Implementation, row: Any, target: int, twice: bool) -> Any:  # noqa: ANN401
-    onehot = np.eye(len(row))[target]
-    p = implementation("softmax", row)
-    if not twice:
-        return p - onehot
-    outer = implementation("softmax", p) - onehot
-    return p * (outer - (p * outer).sum())
+def _gradient(t: Trial, row: Any, target: int, twice: bool) -> Any:  # noqa: ANN401
+    return gradient(t.ours, row[None], np.array([target]), twice)[0]
 
 
 def _exact_gradient(row: Any, target: int, twice: bool) -> list[arb]:  # noqa: ANN401
+    if not twice:
+        return oracle.cross_entropy_grad(row, target)
     with ctx.workprec(128):
         p = oracle.softmax(row)
-        if not twice:
-            return [v - (i == target) for i, v in enumerate(p)]
         exps = [v.exp() for v in p]
         total = sum(exps, arb(0))
         outer = [e / total - (i == target) for i, e in enumerate(exps)]
@@ -96,13 +91,13 @@ def cross_entropy_is_nll(t: Trial) -> str:
     """Try D2: the article's figure, then both ways on many rows, bit for bit."""
     given = 2.1668357849121094
     row = NARROW.astype(np.float32)
-    loss = -oracle.log_softmax(row, positions=[0])[0]
-    ours = -t.ours("log_softmax", row)[0]
-    t.require_accurate(np.array([ours]), [loss], "the loss of the article's row")
+    loss = oracle.cross_entropy(row, 0)
+    ours = t.ours.loss("cross_entropy", row[None], [0])
+    t.require_accurate(ours, [loss], "the loss of the article's row")
     both = _both_ways(row[None], [0]) if t.torch else None
     t.show(
         f"loss of {numbers(row)} at 0, float32",
-        repr(float(ours)),
+        repr(float(ours[0])),
         None if both is None else " and ".join(sorted({repr(float(v[0])) for v in both})),
         exact(loss, 12),
     )
@@ -112,10 +107,15 @@ def cross_entropy_is_nll(t: Trial) -> str:
     confident = np.array([[20, 0]], dtype=np.float32)
     t.show(
         "loss of [20, 0] at 0, float32",
-        number(-float(t.ours("log_softmax", confident)[0, 0])),
+        number(t.ours.loss("cross_entropy", confident, [0])[0]),
         " and ".join(sorted({number(float(v[0])) for v in _both_ways(confident, [0])})) if t.torch else None,
-        exact(-oracle.log_softmax(confident[0])[0]),
+        exact(oracle.cross_entropy(confident[0], 0)),
     )
+    x = (t.rng.normal(size=(100, 10)) * 30).astype(np.float32)
+    labels = t.rng.integers(10, size=100)
+    losses = [oracle.cross_entropy(row, label) for row, label in zip(x, labels.tolist(), strict=True)]
+    t.require_accurate(t.ours.loss("cross_entropy", x, labels), losses, "normexp's cross_entropy of 100 rows")
+    t.require_accurate(-t.ours("log_softmax", x)[np.arange(100), labels], losses, "normexp's log_softmax at the labels")
     if both is None:
         t.unchecked = "PyTorch is missing"
         return ""

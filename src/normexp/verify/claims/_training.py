@@ -28,26 +28,27 @@ class Run:
 
 
 def train(implementation: Implementation, twice: bool, *, with_torch: bool) -> Run:
-    """Train by this implementation's softmax and a gradient written out, or by PyTorch throughout."""
+    """Train by this implementation's gradient of the loss, or by PyTorch throughout."""
     images, labels = load()
     return _torch_run(images, labels, twice) if with_torch else _numpy_run(implementation, images, labels, twice)
 
 
+def gradient(implementation: Implementation, logits: Array, labels: Array, twice: bool) -> Array:
+    """Return the gradient of each row's loss, alone or through one more softmax."""
+    if not twice:
+        return implementation.loss("cross_entropy_grad", logits, labels)
+    p = implementation("softmax", logits)
+    outer = implementation.loss("cross_entropy_grad", p, labels)
+    return np.asarray(p * (outer - (p * outer).sum(axis=1, keepdims=True)))
+
+
 def _numpy_run(implementation: Implementation, images: Array, labels: Array, twice: bool) -> Run:
-    onehot = np.eye(10)[labels]
     weights = np.zeros((images.shape[1], 10))
     for _ in range(_STEPS):
-        logits = images @ weights
-        p = implementation("softmax", logits)
-        if twice:
-            outer = implementation("softmax", p) - onehot
-            gradient = p * (outer - (p * outer).sum(axis=1, keepdims=True))
-        else:
-            gradient = p - onehot
-        weights -= _RATE * images.T @ gradient / len(images)
+        weights -= _RATE * images.T @ gradient(implementation, images @ weights, labels, twice) / len(images)
     logits = images @ weights
     output = implementation("softmax", logits) if twice else logits
-    losses = -implementation("log_softmax", output)[np.arange(len(labels)), labels]
+    losses = implementation.loss("cross_entropy", output, labels)
     return Run(float(losses.mean()), float((logits.argmax(axis=1) == labels).mean()))
 
 

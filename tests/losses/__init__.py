@@ -1,0 +1,1 @@
+"""Tests of the losses: nll_loss, cross_entropy, its gradient, row_stats."""
