@@ -20,13 +20,12 @@ static void one_row(Row<T>& row, const Scale& scale, std::int64_t index, Kept<Wi
         return;
     }
     const std::int64_t blocks = block_count(job);
-    if (job.op == Op::softmax && blocks <= kept.most_blocks) {
+    if (job.op == Op::softmax) {
         const auto state = reduce_row<Width, scaled, true, true>(row, scale, &kept);
         map_row<scaled>(row, 0, blocks, state, scale, kept.maxima, kept.exponentials);
         return;
     }
-    const auto state = job.op == Op::softmax ? reduce_row<Width, scaled, false, true>(row, scale, &kept)
-                                             : reduce_row<Width, scaled, false, false>(row, scale, &kept);
+    const auto state = reduce_row<Width, scaled, false, false>(row, scale, &kept);
     if (job.op == Op::logsumexp)
         store_one<T>(row.out, logsumexp_row(row, state));
     else

@@ -11,28 +11,6 @@
 
 namespace normexp::NORMEXP_LEVEL {
 
-// One element as a double.
-template <class T>
-NORMEXP_INLINE double value_at(const char* p) {
-    T padded[lane_count];
-    for (T& element : padded) std::memcpy(&element, p, sizeof(T));
-    double lanes[lane_count];
-    store_doubles(lanes, load(padded));
-    return lanes[0];
-}
-template <>
-[[gnu::always_inline]] inline double value_at<float>(const char* p) {
-    float value;
-    std::memcpy(&value, p, sizeof value);
-    return double(value);
-}
-template <>
-[[gnu::always_inline]] inline double value_at<double>(const char* p) {
-    double value;
-    std::memcpy(&value, p, sizeof value);
-    return value;
-}
-
 // Of one row (V is double), or of sixteen (Lanes).
 template <class Width, class V>
 NORMEXP_INLINE V loss_at(V x, const State<Width, V>& state) {
@@ -106,13 +84,12 @@ static void labelled_row(Row<T>& row, Kept<Width>& kept, LossSum& sum) {
     if (label == no_label) return ignore_row(row);
     const double x = logit_at(row, label);  // before the gradient may take its place
     const Scale unscaled;
-    const bool keep = row.job.out && blocks <= kept.most_blocks;
-    const auto state = keep ? reduce_row<Width, false, true, false>(row, unscaled, &kept)
-                            : reduce_row<Width, false, false, false>(row, unscaled, &kept);
+    const auto state = row.job.out ? reduce_row<Width, false, true, false>(row, unscaled, &kept)
+                                   : reduce_row<Width, false, false, false>(row, unscaled, &kept);
     finish_loss(row, labelled_loss(row, label, x, state), sum);
     if (!row.job.out) return;
     const double gain = row.job.target->gain * weight_of(row, label);
-    map_row<false>(row, 0, blocks, state, unscaled, kept.maxima, keep ? kept.exponentials : nullptr, gain);
+    map_row<false>(row, 0, blocks, state, unscaled, kept.maxima, kept.exponentials, gain);
     write_gradient_at(row, label, x, state);
 }
 

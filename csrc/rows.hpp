@@ -27,12 +27,12 @@ NORMEXP_INLINE Scale scale_of(const Job& job) {
     return {inverse.hi, inverse.lo, unit};
 }
 
-// What a reduction leaves for the map: the max of each block and, when the row is short enough for them to stay in the
-// second-level cache, the exponentials. One to a thread, grown when needed. (Not a std::vector: its functions would be
+// What a reduction leaves for the map: the max of each block and the exponentials of the first blocks, as many as stay in
+// the second-level cache beside the row. One to a thread, grown when needed. (Not a std::vector: its functions would be
 // compiled for this CPU level and then, by their name, serve all.)
 template <class Width>
 struct Kept {
-    static constexpr std::int64_t most_bytes = 256 << 10;
+    static constexpr std::int64_t most_bytes = 512 << 10;
     static constexpr std::int64_t most_blocks =
         most_bytes / std::int64_t(block_size / lane_count * sizeof(Num<Width, Lanes>));
 
@@ -45,6 +45,7 @@ struct Kept {
     Kept& operator=(const Kept&) = delete;
     ~Kept() { release(); }
 
+    Num<Width, Lanes>* of(std::int64_t block) const { return exponentials + block * (block_size / lane_count); }
     void reserve(std::int64_t blocks) {
         if (blocks <= room) return;
         release();
@@ -124,6 +125,28 @@ inline Half element<Half>(double value) {  // for 0, infinities and NaN only
 template <>
 inline BFloat element<BFloat>(double value) {
     return {std::uint16_t(value != value ? 0x7FC0 : value > 0 ? 0x7F80 : value < 0 ? 0xFF80 : 0)};
+}
+
+// One element as a double.
+template <class T>
+NORMEXP_INLINE double value_at(const char* p) {
+    T padded[lane_count];
+    for (T& element : padded) std::memcpy(&element, p, sizeof(T));
+    double lanes[lane_count];
+    store_doubles(lanes, load(padded));
+    return lanes[0];
+}
+template <>
+[[gnu::always_inline]] inline double value_at<float>(const char* p) {
+    float value;
+    std::memcpy(&value, p, sizeof value);
+    return double(value);
+}
+template <>
+[[gnu::always_inline]] inline double value_at<double>(const char* p) {
+    double value;
+    std::memcpy(&value, p, sizeof value);
+    return value;
 }
 
 // Flips the sign bit: softmin is softmax of the negated logits.
@@ -206,11 +229,14 @@ static State<Width, double> reduce_row(Row<T>& row, const Scale& scale, Kept<Wid
     const std::int64_t blocks = block_count(row.job);
     State<Width, double> state;
     for (std::int64_t block = 0; block < blocks; ++block) {
-        auto* exponentials = keep ? kept->exponentials + block * (block_size / lane_count) : nullptr;
         const char* out =
             for_softmax && row.direct() ? row.out + block * block_size * std::int64_t(sizeof(T)) : nullptr;
+        const T* x = row.read(block);
+        Num<Width, Lanes>* const none = nullptr;
         const auto next =
-            fold_block<Width, scaled, keep, for_softmax>(row.read(block), row.count(block), scale, exponentials, out);
+            keep && block < Kept<Width>::most_blocks
+                ? fold_block<Width, scaled, keep, for_softmax>(x, row.count(block), scale, kept->of(block), out)
+                : fold_block<Width, scaled, false, for_softmax>(x, row.count(block), scale, none, out);
         if (kept) kept->maxima[block] = next.max;
         state = block == 0 ? next : merge<Width, scaled>(state, next, scale);
     }
@@ -244,15 +270,19 @@ NORMEXP_INLINE Lanes softmax_of(Two<Lanes> e, Two<Lanes> factor) {
     return fma(e.hi, factor.hi, fma(e.hi, factor.lo, e.lo * factor.hi));
 }
 // In floats: with the factor's second word and the exponential's, one rounding.
+// Times 2^32, taken back at the end: beside a result near the smallest normal number, the small products would themselves
+// be rounded as subnormal numbers.
+constexpr double small_products = 0x1p32;
 struct SingleFactor {
     FloatLanes hi, lo;
 };
 NORMEXP_INLINE SingleFactor single_words(Lanes factor) {
-    const FloatLanes hi = narrow(factor);
-    return {hi, narrow(factor - widen(hi))};
+    const Lanes raised = factor * small_products;
+    const FloatLanes hi = narrow(raised);
+    return {hi, narrow(raised - widen(hi))};
 }
 NORMEXP_INLINE FloatLanes softmax_of(Two<FloatLanes> e, const SingleFactor& factor) {
-    return fma(e.hi, factor.hi, fma(e.hi, factor.lo, e.lo * factor.hi));
+    return fma(e.hi, factor.hi, fma(e.hi, factor.lo, e.lo * factor.hi)) * float(1 / small_products);
 }
 // d - log(1 + rest): neither term is positive, so nothing cancels.
 template <class V>
@@ -313,8 +343,8 @@ NORMEXP_INLINE void softmax_wide_block(const T* x, T* out, std::int64_t count, d
 
 // Whether a factor and its second word are normal floats, or 0. Those of softmax are; that of a gradient has a share of
 // the mean in it, and a weight.
-constexpr double single_least = 0x1p-122,
-                 single_most = 0x1p100;  // the second word is good to 2^-149: 2^-27 of the first
+// Raised, the second word is good to 2^-149, 2^-27 of the first; e^0, with its 2^60, stays below 2^128.
+constexpr double single_least = 0x1p-154, single_most = 0x1p34;
 NORMEXP_INLINE bool fits_single(double factor) {
     const double size = factor < 0 ? -factor : factor;
     return (size >= single_least && size <= single_most) || factor == 0;
@@ -393,7 +423,9 @@ static void map_row(Row<T>& row, std::int64_t first, std::int64_t last, const St
             log_softmax_block<scaled>(row.read(block), row.results(block), row.count(block), state, scale);
         } else {
             const double base = base_of<Width, scaled>(maxima[block], state.max, scale);
-            const auto* e = kept && base == maxima[block] ? kept + block * (block_size / lane_count) : nullptr;
+            const auto* e = kept && block < Kept<Width>::most_blocks && base == maxima[block]
+                                ? kept + block * (block_size / lane_count)
+                                : nullptr;
             const auto read = [&] { return row.read(block); };
             softmax_block<scaled>(read, row.results(block), row.count(block), base, state, scale, e, gain);
         }
@@ -419,7 +451,7 @@ NORMEXP_INLINE bool cancels(double value, double max, double margin) {
     const double size = value < 0 ? -value : value, whole = max < 0 ? -max : max;
     return size < margin * whole;
 }
-// Single leaves 2^-24.3 in log(1 + rest): beside a result below 1 that is as much as 0.8 units of float32, or more.
+// Single leaves 2^-25.57 in log(1 + rest): beside a result below 1 that is as much as 0.34 units of float32, or more.
 NORMEXP_INLINE bool cancels_single(double value, double max) { return max < 0 && value < 1.0 && value > -1.0; }
 // Narrow is good to 2^-33 of max: below 2^-6 it would cost 2^-27, an eighth of a unit of float32. Wide is good to
 // 2^-55 of max: at 2^-27 that leaves float32 2^-28, at 1/4 it leaves float64 1.1 units.
@@ -432,7 +464,7 @@ static double fixed_point_value(Row<T>& row) {
     FixedSum sum;
     for (std::int64_t block = 0; block < block_count(row.job); ++block) {
         const T* x = row.read(block);
-        for (std::int64_t i = 0; i < row.count(block); ++i) sum.add(x[i]);
+        for (std::int64_t i = 0; i < row.count(block); ++i) sum.add(value_at<T>(reinterpret_cast<const char*>(x + i)));
     }
     return sum.log();
 }
@@ -451,8 +483,7 @@ static double logsumexp_row(Row<T>& row, const State<typename Native<T>::Width, 
     if (!Width::two_words && cancels(value, state.max, narrow_margin)) value = state_value(reduce_row<Wide>(row));
     if (cancels(value, state.max, sizeof(T) == 8 ? wide_margin_float64 : wide_margin))
         value = state_value(reduce_row<Exact>(row));
-    if constexpr (sizeof(T) == 8)
-        if (state.max <= 0 && cancels(value, state.max, exact_margin)) value = fixed_point_value(row);
+    if (state.max <= 0 && cancels(value, state.max, exact_margin)) value = fixed_point_value(row);
     return value;
 }
 

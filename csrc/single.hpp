@@ -5,9 +5,10 @@
 //
 //     x = n ln 2 + r        base = n0 ln 2 + r0        exp(x - base) = 2^(n - n0) e^r * exp(-r0)
 //
-// The last factor is the same for the whole block, and is applied in double. e^r = 1 + t is kept as two floats, hi + lo:
-// rounding it would cost the half unit that the rounding of the result needs. Errors, relative (docs/accuracy.md):
-// r 2^-26, t 2^-25.5, Horner's other steps 2^-27, polynomial 2^-27.6; the sum is taken in double.
+// The last factor is the same for the whole block, and is applied in double. r and e^r = 1 + t are kept in two floats each:
+// rounding them would cost most of the unit that the result may be off by. Errors, relative (docs/accuracy.md): 2^-27.3 (of
+// the second word of r), Horner 2^-27, 2^-28.5 for the last step, polynomial 2^-27.9: 2^-25.57, a third of half a unit each
+// in an exponential and in their sum.
 #pragma once
 
 #include "words.hpp"
@@ -38,7 +39,7 @@ struct Pack {
     FloatLanes of[K];
 };
 // As many as there are registers for: thirty-two at v4; sixteen elsewhere, where a sixteen is several of them already.
-constexpr int single_pack = NORMEXP_VECTOR_BYTES == 64 ? 4 : 1;
+constexpr int single_pack = NORMEXP_VECTOR_BYTES == 64 ? 3 : 1;
 template <int K, class F>
 NORMEXP_INLINE Pack<K> each(F f) {
     Pack<K> r;
@@ -76,16 +77,19 @@ NORMEXP_INLINE Two<Pack<K>> exp_single(Pack<K> x, const SingleBase& base) {
     const auto n = NORMEXP_STEP(shifted.of[i] - number(single_rounder));
     const auto first = NORMEXP_STEP(fma(n.of[i], number(-single_ln2_first), x.of[i]));  // exact
     const auto r = NORMEXP_STEP(fma(n.of[i], number(-single_ln2_second), first.of[i]));
+    const auto r_low = NORMEXP_STEP(fma(n.of[i], number(-single_ln2_second), first.of[i] - r.of[i]));
     const auto square = NORMEXP_STEP(r.of[i] * r.of[i]);
     const auto odd = NORMEXP_STEP(fma(c(3), r.of[i], c(2)));  // pairs of coefficients, then powers of the square
     const auto even = NORMEXP_STEP(fma(c(1), r.of[i], c(0)));
     const auto top = NORMEXP_STEP(fma(c(4), square.of[i], odd.of[i]));
     const auto q = NORMEXP_STEP(fma(top.of[i], square.of[i], even.of[i]));
-    const auto t = NORMEXP_STEP(fma(q.of[i], square.of[i], r.of[i]));
+    const auto small = NORMEXP_STEP(fma(q.of[i], square.of[i], r_low.of[i]));  // below |r|: a fast two-sum, t + t_low
+    const auto t = NORMEXP_STEP(r.of[i] + small.of[i]);
+    const auto t_low = NORMEXP_STEP(small.of[i] - (t.of[i] - r.of[i]));
     const auto power = NORMEXP_STEP(exponent_from_low_bits(shifted.of[i], base.offset));
     const auto hi = NORMEXP_STEP(fma(power.of[i], t.of[i], power.of[i]));
-    const auto rest = NORMEXP_STEP(power.of[i] - hi.of[i]);
-    return {hi, NORMEXP_STEP(fma(power.of[i], t.of[i], rest.of[i]))};
+    const auto rounded_off = NORMEXP_STEP(fma(power.of[i], t.of[i], power.of[i] - hi.of[i]));
+    return {hi, NORMEXP_STEP(fma(power.of[i], t_low.of[i], rounded_off.of[i]))};
 #undef NORMEXP_STEP
 }
 NORMEXP_INLINE Two<FloatLanes> exp_single(FloatLanes x, const SingleBase& base) {

@@ -1,0 +1,88 @@
+"""Every file, link and make target that the documents and comments name exists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("csrc", "docs", "src", "tests", "tools", ".ci")
+GENERATED = {"src/normexp/_engine.pyi"}  # by the build
+
+PAGES = [path.relative_to(ROOT).as_posix() for path in (*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md")))]
+BUILD = ["Makefile", "CMakeLists.txt", "pyproject.toml", ".ci/run"]
+CODE = [
+    path.relative_to(ROOT).as_posix()
+    for folder in FOLDERS
+    for path in sorted((ROOT / folder).rglob("*"))
+    if path.suffix in (".py", ".hpp", ".cpp") and path.name != Path(__file__).name
+]
+SOURCE_NAMES = {path.name for folder in FOLDERS for path in (ROOT / folder).rglob("*")} | {"_x.py"}  # any private one
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def links(text: str) -> Iterator[str]:
+    """Targets of links within the project."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not re.match(r"[a-z]+:|#", target):
+            yield target.partition("#")[0]
+
+
+def targets(text: str) -> Iterator[str]:
+    """Targets of make in `backticks` or alone on a line, as in a code block, with a comment sign or without."""
+    for match in re.finditer(
+        r"(?:`|^[#\s]*(?:\$ )?)make (?:[A-Z]+=\S+ )?([a-z]+)(?=`|\s*$|\s+#|\s+[A-Z]+=)", text, re.M
+    ):
+        yield match[1]
+
+
+def paths(text: str) -> Iterator[str]:
+    """Files and folders of the project, named from its root; patterns with a * are left out."""
+    folders = "|".join(map(re.escape, FOLDERS))
+    for match in re.finditer(rf"(?<![\w./-])(?:{folders})/[\w./-]*\w(?![\w*{{]|/\*)", text):
+        yield match[0]
+
+
+def names(text: str) -> Iterator[str]:
+    """Source files named without their folder, as comments do."""
+    yield from re.findall(r"(?<![\w./*-])\w+\.(?:hpp|cpp|py)\b", text)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    missing = [target for target in links(read(page)) if not (ROOT / page).parent.joinpath(target).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("file", [*PAGES, *BUILD, *CODE])
+def test_what_is_named_exists(file: str) -> None:
+    text = read(file)
+    known = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
+    assert set(targets(text)) <= known
+    assert [path for path in paths(text) if path not in GENERATED and not (ROOT / path).exists()] == []
+    if not file.endswith(".py"):  # Python's documentation may speak of the files of others
+        assert [name for name in names(text) if name not in SOURCE_NAMES] == []
+
+
+def test_every_target_is_explained() -> None:
+    makefile = read("Makefile")
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert phony
+    explained = set(re.findall(r"^([a-z]+):.*## \S", makefile, re.MULTILINE))
+    assert set(phony[1].split()) == explained
+    assert explained - {"help"} <= set(targets(read("CONTRIBUTING.md")))
+
+
+def test_what_is_missing_would_be_noticed() -> None:
+    text = "See [a](docs/none.md#b), [c](https://d.e/f), `make nothing` and\n    make some ARGS=-k\n"
+    text += "but make sure of\ntests/x.py, docs/*.md, csrc/none.hpp; other.cpp."
+    assert list(links(text)) == ["docs/none.md"]
+    assert list(targets(text)) == ["nothing", "some"]
+    assert list(paths(text)) == ["docs/none.md", "tests/x.py", "csrc/none.hpp"]
+    assert list(names(text)) == ["other.cpp"]
