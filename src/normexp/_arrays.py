@@ -64,7 +64,7 @@ def empty_like(x: Array) -> Array:
 
 def is_float(dtype: np.dtype[Any]) -> bool:
     """Whether the engine has kernels for `dtype` (in either byte order)."""
-    return (dtype.kind == "f" and dtype.itemsize <= 8) or (dtype.name == "bfloat16" and dtype.itemsize == 2)
+    return dtype.type in (np.float16, np.float32, np.float64) or (dtype.name == "bfloat16" and dtype.itemsize == 2)
 
 
 def _from_dlpack(x: Any, name: str) -> Array:  # noqa: ANN401 - whatever speaks DLPack
@@ -188,6 +188,8 @@ def _may_overlap(a: Array, b: Array) -> bool:
 
 def _overlaps_itself(array: Array) -> bool:
     """Whether elements share memory, as far as sorted strides tell: none do if each axis steps over the one before."""
+    if not array.size:
+        return False
     reach = array.itemsize
     for stride, size in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
         if stride < reach:

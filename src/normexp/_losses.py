@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, SupportsIndex
+import math
+from typing import Final, NamedTuple, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,10 +19,14 @@ from normexp._targets import (
     check_reduction,
     class_axis,
     divided,
+    for_engine,
     is_labels,
     mean_divisor,
     rows_shape,
 )
+
+# Below this, 1 / divisor may overflow.
+_SMALL_DIVISOR: Final = 2.0**-1000
 
 
 class LossAndGrad(NamedTuple):
@@ -249,6 +254,8 @@ def cross_entropy_and_grad(
     shares, not ``p - 1``: a row that is sure of its label keeps a gradient. Where softmax is close to target
     probabilities or smoothed labels, so that they cancel, the row is computed again in more digits.
 
+    That ends where they agree to 2**-58 of softmax (2**-97 in float64): what is left is rounding then.
+
     No array of probabilities or log-probabilities is made: the logits are read twice, while still in the cache, and the
     gradient is written once.
 
@@ -283,17 +290,24 @@ def _loss(
 ) -> Array:
     check_reduction(reduction)
     weights = as_weight(weight, x.shape[axis])
-    ignored = as_ignore_index(ignore_index)
+    target, ignored = for_engine(target, as_ignore_index(ignore_index))
     smoothing = as_smoothing(label_smoothing)
     if not is_labels(target) and ignored >= 0:
         raise ValueError(f"ignore_index is {ignored}, but target holds probabilities: no row has a label to ignore")
     shape = rows_shape(x, axis)
     rows = int(np.prod(shape, dtype=np.int64))
     divisor = mean_divisor(target, x.shape[axis], ignored, weights, rows)
+    # The mean is the same for larger weights.
+    if weights is not None and 0 < abs(divisor) < _SMALL_DIVISOR and np.abs(weights).max() < 1:
+        weights, divisor = weights / _SMALL_DIVISOR, divisor / _SMALL_DIVISOR
     gain = divided(1.0, divisor) if reduction == "mean" else 1.0
     each = np.zeros(shape, x.dtype) if reduction == "none" else None
     total = _engine.losses(x, target, axis, weights, ignored, smoothing, log_probs, gain, each, grad)
     if each is not None:
         return each
+    if reduction == "mean":
+        # PyTorch divides the label's part and the smoothed one each by 0, and one of them is 0.
+        nothing = divisor == 0 and smoothing > 0
+        total = math.nan if nothing else divided(total, divisor)
     with np.errstate(over="ignore", under="ignore"):
-        return np.asarray(divided(total, divisor) if reduction == "mean" else total).astype(x.dtype)
+        return np.asarray(total).astype(x.dtype)

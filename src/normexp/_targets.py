@@ -80,16 +80,24 @@ def as_weight(weight: ArrayLike | None, classes: int) -> Array | None:
 
 
 def as_ignore_index(ignore_index: SupportsIndex) -> int:
-    """Return the ignored label as a 64-bit integer."""
+    """Return the ignored label as an integer."""
     if isinstance(ignore_index, (bool, np.bool_)):
         raise TypeError(f"ignore_index must be an integer, not the bool {ignore_index}")
     try:
-        index = operator.index(ignore_index)
+        return operator.index(ignore_index)
     except TypeError:
         raise TypeError(f"ignore_index must be an integer, not {ignore_index!r}") from None
-    if not -(2**63) <= index < 2**63:
-        raise ValueError(f"ignore_index must fit 64 bits, not {index}")
-    return index
+
+
+def for_engine(target: Array, ignore_index: int) -> tuple[Array, int]:
+    """Return labels and the ignored one as the engine takes them: the latter within 64 bits."""
+    if -(2**63) <= ignore_index < 2**63:
+        return target, ignore_index
+    never = -(2**63)  # no class, and of all labels the least likely
+    if target.dtype != np.uint64:
+        return target, never
+    # Labels that large are no classes either: they stay beyond all classes.
+    return np.where(target == ignore_index, never, np.minimum(target, 2**63 - 1).astype(np.int64)), never
 
 
 def as_smoothing(label_smoothing: float) -> float:
@@ -107,7 +115,7 @@ def as_smoothing(label_smoothing: float) -> float:
 
 def check_reduction(reduction: str) -> None:
     """Refuse what is no reduction."""
-    if reduction not in REDUCTIONS:
+    if not isinstance(reduction, str) or reduction not in REDUCTIONS:
         raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, not {reduction!r}")
 
 
