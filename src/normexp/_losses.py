@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final, NamedTuple, SupportsIndex
 
 import numpy as np
@@ -306,8 +305,11 @@ def _loss(
     if each is not None:
         return each
     if reduction == "mean":
-        # PyTorch divides the label's part and the smoothed one each by 0, and one of them is 0.
-        nothing = divisor == 0 and smoothing > 0
-        total = math.nan if nothing else divided(total, divisor)
+        if divisor == 0 and smoothing > 0 and is_labels(target):
+            # PyTorch divides the labels' part and the smoothed one each, which makes a difference where that is by 0.
+            part = (1 - smoothing) * _engine.losses(x, target, axis, weights, ignored, 0.0, False, 1.0, None, None)
+            total = divided(total - part, divisor) + divided(part, divisor)
+        else:
+            total = divided(total, divisor)
     with np.errstate(over="ignore", under="ignore"):
         return np.asarray(total).astype(x.dtype)
