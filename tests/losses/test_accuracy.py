@@ -112,8 +112,8 @@ def test_subnormal_results(dtype: np.dtype) -> None:
 
 
 def test_huge_magnitudes(dtype: np.dtype) -> None:
-    # x - m overflows though every input is finite; a loss that does is compared with the next value. In float64 that has
-    # a limit, which the next test shows: there a quarter of the range.
+    # x - m overflows though every input is finite; a loss that does is compared with the next value. In float64 that
+    # has a limit, which the next test shows: there a quarter of the range.
     top = largest(dtype) if dtype != np.float64 else largest(dtype) / 4
     check(literal(dtype, [top, -top], [top, top], [-top, -top], [top, 0], [-top, 0], [top, top * (1 - 2**-7)]))
     check(literal(dtype, [top, top / 2, -top / 2], [-top, -top, top], [top, 1, 0]))
