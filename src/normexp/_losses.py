@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, SupportsIndex
+from typing import NamedTuple, SupportsIndex
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from normexp import _engine
 from normexp._arrays import Array, as_logits, check_out, empty_like
-from normexp._targets import (
-    as_ignore_index,
-    as_labels,
-    as_smoothing,
-    as_target,
-    as_weight,
-    check_reduction,
-    class_axis,
-    divided,
-    for_engine,
-    is_labels,
-    mean_divisor,
-    rows_shape,
-)
-
-# Below this, 1 / divisor may overflow.
-_SMALL_DIVISOR: Final = 2.0**-1000
+from normexp._reduced_loss import reduced_loss
+from normexp._targets import as_labels, as_target, as_weight, class_axis, rows_shape
 
 
 class LossAndGrad(NamedTuple):
@@ -112,7 +95,7 @@ def nll_loss(
     logits = as_logits(log_probs, "log_probs")
     at = class_axis(axis, logits, "log_probs")
     labels = as_labels(target, rows_shape(logits, at), logits.shape)
-    return _loss(logits, labels, at, weight, ignore_index, 0.0, reduction, log_probs=True)
+    return reduced_loss(logits, labels, at, weight, ignore_index, 0.0, reduction, log_probs=True)
 
 
 def cross_entropy(
@@ -199,7 +182,7 @@ def cross_entropy(
     x = as_logits(logits, "logits")
     at = class_axis(axis, x)
     targets = as_target(target, rows_shape(x, at), x.shape)
-    return _loss(x, targets, at, weight, ignore_index, label_smoothing, reduction, log_probs=False)
+    return reduced_loss(x, targets, at, weight, ignore_index, label_smoothing, reduction, log_probs=False)
 
 
 def cross_entropy_and_grad(
@@ -271,45 +254,5 @@ def cross_entropy_and_grad(
     targets = as_target(target, rows_shape(x, at), x.shape)
     weights = as_weight(weight, x.shape[at])
     grad = empty_like(x) if out is None else check_out(out, x.shape, x, target=targets, weight=weights)
-    loss = _loss(x, targets, at, weights, ignore_index, label_smoothing, reduction, log_probs=False, grad=grad)
+    loss = reduced_loss(x, targets, at, weights, ignore_index, label_smoothing, reduction, log_probs=False, grad=grad)
     return LossAndGrad(loss, grad if out is None else out)
-
-
-def _loss(
-    x: Array,
-    target: Array,
-    axis: int,
-    weight: ArrayLike | None,
-    ignore_index: SupportsIndex,
-    label_smoothing: float,
-    reduction: str,
-    *,
-    log_probs: bool,
-    grad: Array | None = None,
-) -> Array:
-    check_reduction(reduction)
-    weights = as_weight(weight, x.shape[axis])
-    target, ignored = for_engine(target, as_ignore_index(ignore_index))
-    smoothing = as_smoothing(label_smoothing)
-    if not is_labels(target) and ignored >= 0:
-        raise ValueError(f"ignore_index is {ignored}, but target holds probabilities: no row has a label to ignore")
-    shape = rows_shape(x, axis)
-    rows = int(np.prod(shape, dtype=np.int64))
-    divisor = mean_divisor(target, x.shape[axis], ignored, weights, rows)
-    # The mean is the same for larger weights.
-    if weights is not None and 0 < abs(divisor) < _SMALL_DIVISOR and np.abs(weights).max() < 1:
-        weights, divisor = weights / _SMALL_DIVISOR, divisor / _SMALL_DIVISOR
-    gain = divided(1.0, divisor) if reduction == "mean" else 1.0
-    each = np.zeros(shape, x.dtype) if reduction == "none" else None
-    total = _engine.losses(x, target, axis, weights, ignored, smoothing, log_probs, gain, each, grad)
-    if each is not None:
-        return each
-    if reduction == "mean":
-        if divisor == 0 and smoothing > 0 and is_labels(target):
-            # PyTorch divides the labels' part and the smoothed one each, which makes a difference where that is by 0.
-            part = (1 - smoothing) * _engine.losses(x, target, axis, weights, ignored, 0.0, False, 1.0, None, None)
-            total = divided(total - part, divisor) + divided(part, divisor)
-        else:
-            total = divided(total, divisor)
-    with np.errstate(over="ignore", under="ignore"):
-        return np.asarray(total).astype(x.dtype)
