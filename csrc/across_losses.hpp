@@ -20,6 +20,12 @@ struct AcrossLabels {
             weight[lane] = label[lane] == no_label ? 0.0 : target.weight ? target.weight[label[lane]] : 1.0;
         }
     }
+    // What the rows' gradients are multiplied by. An ignored row's is 0, even where the mean, over nothing, is not finite.
+    Lanes gains(double gain) const {
+        double gains[lane_count];
+        for (int lane = 0; lane < lane_count; ++lane) gains[lane] = label[lane] == no_label ? 0.0 : gain * weight[lane];
+        return load_doubles(gains);
+    }
     // The class that a lane's logit is taken of; an ignored row's is of no consequence.
     std::int64_t safe(int lane) const { return label[lane] == no_label ? 0 : label[lane]; }
 };
@@ -65,7 +71,7 @@ struct AcrossLabelled {
         if (!rows.reduce_at(at, state)) return false;
         const Lanes x = load(logits), weight = load_doubles(labels.weight);
         if (job.out) {
-            const Lanes gain = broadcast<Lanes>(job.target->gain) * weight;
+            const Lanes gain = labels.gains(job.target->gain);
             char* out = job.out + at.out;
             if (!rows.write_softmax(out, state, gain)) return false;
             T results[lane_count];
@@ -128,17 +134,8 @@ private:
         const Target& target = *job.target;
         alignas(64) double y[lane_count];
         if (is_probability(target.type)) {
-            const std::int64_t apart = job.outer[job.outer_axes - 1].target;
-            const char* p = probabilities + i * job.row[0].target;
-            const auto read = [&]<class U>(U) {
-                for (int lane = 0; lane < lane_count; ++lane) y[lane] = value_at<U>(p + lane * apart);
-            };
-            switch (target.type) {
-                case TargetType::float16: read(Half{}); break;
-                case TargetType::bfloat16: read(BFloat{}); break;
-                case TargetType::float32: read(float{}); break;
-                default: read(double{}); break;
-            }
+            read_probabilities(target.type, probabilities + i * job.row[0].target, rows.rows_axis().target, lane_count,
+                               y);
         } else {
             for (int lane = 0; lane < lane_count; ++lane) y[lane] = labels.label[lane] == i ? 1.0 : 0.0;
         }

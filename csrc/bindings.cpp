@@ -220,17 +220,23 @@ Job row_job(Op op, const ByRow& arrays, int axis) {
     return job;
 }
 
+void set_ignored(Target& target, std::optional<std::int64_t> ignore_index) {
+    target.ignores = ignore_index.has_value(), target.ignore_index = ignore_index.value_or(-1);
+}
+
 PyArrayObject* optional_array(nb::handle object, const char* what) {
     return object.is_none() ? nullptr : as_array(object, what);
 }
 
 // (the first row whose label is none, or -1; how many rows count; the sum of their weights)
 std::tuple<std::int64_t, std::int64_t, double> count_labels(nb::handle target_object, std::int64_t classes,
-                                                            std::int64_t ignore_index, std::optional<Weights> weight) {
+                                                            std::optional<std::int64_t> ignore_index,
+                                                            std::optional<Weights> weight) {
     PyArrayObject* array = as_array(target_object, "target must be an array");
     const std::vector<double> weights = padded(weight, classes);
     Target target{};
-    target.type = target_type_of(array), target.data = PyArray_BYTES(array), target.ignore_index = ignore_index;
+    target.type = target_type_of(array), target.data = PyArray_BYTES(array);
+    set_ignored(target, ignore_index);
     target.weight = weight ? weights.data() : nullptr;
     if (normexp::is_probability(target.type)) throw nb::type_error("labels must be integers");
     Job job{};
@@ -248,8 +254,8 @@ std::tuple<std::int64_t, std::int64_t, double> count_labels(nb::handle target_ob
 
 // Writes each row's loss into value and its gradient into grad, unless those are None; returns the sum of the losses.
 double losses(nb::handle x, nb::handle target_object, int axis, std::optional<Weights> weight,
-              std::int64_t ignore_index, double smoothing, bool log_probabilities, double gain, nb::handle value,
-              nb::handle grad) {
+              std::optional<std::int64_t> ignore_index, double smoothing, bool log_probabilities, double gain,
+              nb::handle value, nb::handle grad) {
     const ByRow arrays{as_array(x, "x must be an array"), optional_array(grad, "grad must be an array"),
                        as_array(target_object, "target must be an array"),
                        optional_array(value, "value must be an array")};
@@ -258,14 +264,12 @@ double losses(nb::handle x, nb::handle target_object, int axis, std::optional<We
             throw nb::value_error("results must be writeable and of the dtype of x");
     Job job = row_job(Op::loss, arrays, axis);
     const std::vector<double> weights = padded(weight, job.row[0].size);
-    const Target target{target_type_of(arrays.target),
-                        PyArray_BYTES(arrays.target),
-                        weight ? weights.data() : nullptr,
-                        smoothing,
-                        ignore_index,
-                        log_probabilities,
-                        gain,
-                        arrays.value ? PyArray_BYTES(arrays.value) : nullptr};
+    Target target{};
+    target.type = target_type_of(arrays.target), target.data = PyArray_BYTES(arrays.target);
+    set_ignored(target, ignore_index);
+    target.weight = weight ? weights.data() : nullptr, target.smoothing = smoothing, target.gain = gain;
+    target.log_probabilities = log_probabilities;
+    target.value = arrays.value ? PyArray_BYTES(arrays.value) : nullptr;
     job.target = &target;
     normexp::plan(job);
     if (!job.rows || !job.length) return 0.0;
@@ -286,7 +290,7 @@ void stats(nb::handle x, nb::handle target_object, int axis, nb::handle logsumex
     Target target{};
     if (arrays.target) {
         target.type = target_type_of(arrays.target), target.data = PyArray_BYTES(arrays.target);
-        target.ignore_index = -1;
+        set_ignored(target, std::nullopt);
         if (normexp::is_probability(target.type)) throw nb::type_error("labels must be integers");
         job.target = &target;
     }
@@ -311,13 +315,14 @@ void stats(nb::handle x, nb::handle target_object, int axis, nb::handle logsumex
 }
 
 // The fields of Evaluation, in order; labels that are `ignore_index` apart.
-nb::tuple evaluate(nb::handle x, nb::handle target_object, std::int64_t ignore_index, double temperature) {
+nb::tuple evaluate(nb::handle x, nb::handle target_object, std::optional<std::int64_t> ignore_index,
+                   double temperature) {
     const ByRow arrays{as_array(x, "x must be an array"), nullptr, as_array(target_object, "target must be an array"),
                        nullptr};
     Job job = row_job(Op::evaluate, arrays, PyArray_NDIM(arrays.x) - 1);
     Target target{};
     target.type = target_type_of(arrays.target), target.data = PyArray_BYTES(arrays.target);
-    target.ignore_index = ignore_index;
+    set_ignored(target, ignore_index);
     if (normexp::is_probability(target.type)) throw nb::type_error("labels must be integers");
     job.target = &target, job.temperature = temperature;
     normexp::plan(job);
@@ -374,12 +379,12 @@ NB_MODULE(_engine, m) {
     m.def("pool_limit", &normexp::pool_limit);
     m.def("quick", &quick, "op"_a, "x"_a, "axis"_a.none(), "negate"_a, "temperature"_a);
     m.def("apply", &apply, "op"_a, "x"_a, "out"_a, "where"_a.none(), "reduced"_a, "negate"_a, "temperature"_a);
-    m.def("count_labels", &count_labels, "target"_a, "classes"_a, "ignore_index"_a, "weight"_a.none());
-    m.def("losses", &losses, "x"_a, "target"_a, "axis"_a, "weight"_a.none(), "ignore_index"_a, "smoothing"_a,
+    m.def("count_labels", &count_labels, "target"_a, "classes"_a, "ignore_index"_a.none(), "weight"_a.none());
+    m.def("losses", &losses, "x"_a, "target"_a, "axis"_a, "weight"_a.none(), "ignore_index"_a.none(), "smoothing"_a,
           "log_probabilities"_a, "gain"_a, "value"_a.none(), "grad"_a.none());
     m.def("stats", &stats, "x"_a, "target"_a.none(), "axis"_a, "logsumexp"_a, "max"_a, "argmax"_a, "entropy"_a,
           "log_prob"_a, "rank"_a);
-    m.def("evaluate", &evaluate, "x"_a, "target"_a, "ignore_index"_a, "temperature"_a);
+    m.def("evaluate", &evaluate, "x"_a, "target"_a, "ignore_index"_a.none(), "temperature"_a);
     m.def("merge_states", &merge_states, "a"_a, "b"_a, "out"_a);
     m.def("state_values", &state_values, "states"_a, "out"_a);
     m.def("bfloat16_words", &bfloat16_words, "array"_a);

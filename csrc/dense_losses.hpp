@@ -12,7 +12,8 @@
 
 namespace normexp::NORMEXP_LEVEL {
 
-// The arithmetic of a type, and the one behind it. Floats take Narrow here: Single's 2^-26 would leave no room to cancel.
+// The arithmetic of a type, and the one behind it. Floats take Narrow here: Single's 2^-25.57 would leave no room to
+// cancel.
 template <class T>
 struct Dense {
     using Width = Narrow;
@@ -24,7 +25,7 @@ template <>
 struct Dense<double> {
     using Width = Wide;
     using Wider = Exact;
-    static constexpr double margin = 0.25;  // 2^-56 / 2^-2 is half a unit
+    static constexpr double margin = 0.25;  // 2^-57 each in exp and in the sum, over 2^-2: half a unit
 };
 
 // a_c, class by class.
@@ -59,7 +60,7 @@ struct Coefficients {
             y = set_lane(y, int(label - first - at), 1.0);
         const Lanes weight = target.weight ? load_doubles(target.weight + first + at) : y;
         Num<Width, Lanes> a = of(y, weight);
-        if (valid < lane_count) clear_from(a, valid);
+        if (valid < lane_count) a = first_lanes(a, valid);
         return a;
     }
 
@@ -107,21 +108,24 @@ NORMEXP_INLINE Mass<Width, V> merge(const Mass<Width, V>& a, const Mass<Width, V
     return {add(a.mass, b.mass), add_drops(drop_from(a, top), drop_from(b, top)), top};
 }
 
-// Target probabilities of a block as doubles, zeros after the last.
+// Target probabilities as doubles: `count` of them, `step` bytes apart.
+NORMEXP_INLINE void read_probabilities(TargetType type, const char* from, std::int64_t step, std::int64_t count,
+                                       double* to) {
+    const auto read = [&]<class T>(T) {
+        for (std::int64_t i = 0; i < count; ++i, from += step) to[i] = value_at<T>(from);
+    };
+    switch (type) {
+        case TargetType::float16: return read(Half{});
+        case TargetType::bfloat16: return read(BFloat{});
+        case TargetType::float32: return read(float{});
+        default: return read(double{});
+    }
+}
+// Those of a block, zeros after the last.
 template <class T>
 static void read_probabilities(const Row<T>& row, std::int64_t block, double* to) {
-    const Target& target = *row.job.target;
     const std::int64_t count = row.count(block), step = row.job.row[0].target;
-    const char* p = row.target + block * block_size * step;
-    const auto read = [&]<class U>(U) {
-        for (std::int64_t i = 0; i < count; ++i, p += step) to[i] = value_at<U>(p);
-    };
-    switch (target.type) {
-        case TargetType::float16: read(Half{}); break;
-        case TargetType::bfloat16: read(BFloat{}); break;
-        case TargetType::float32: read(float{}); break;
-        default: read(double{}); break;
-    }
+    read_probabilities(row.job.target->type, row.target + block * block_size * step, step, count, to);
     for (std::int64_t i = count; i % lane_count; ++i) to[i] = 0.0;
 }
 

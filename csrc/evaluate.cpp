@@ -10,13 +10,9 @@ void evaluate(const Job& job, std::int64_t first, std::int64_t last, Evaluation*
     EvaluatedRows to(*total);
     with_type(job, [&]<class T>(T) {
         EvaluateAlong<T> along(job, scale, to);
-        const auto one = [&](std::int64_t i) { along.handle(i); };
-        if (!job.across) {
-            for (std::int64_t i = first; i < last; ++i) one(i);
-            return;
-        }
-        EvaluateAcross<T> across(job, scale, to);
-        visit_rows(job, first, last, [&](std::int64_t i) { return across.handle(i); }, one);
+        visit_rows(
+            job, first, last, [&] { return EvaluateAcross<T>(job, scale, to); },
+            [](auto& across, std::int64_t i) { return across.handle(i); }, [&](std::int64_t i) { along.handle(i); });
     });
     to.store();
 }

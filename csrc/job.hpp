@@ -27,7 +27,8 @@ struct Target {
     const char* data;
     const double* weight;  // one a class, and zeros up to the next multiple of sixteen; or null: all 1
     double smoothing;
-    std::int64_t ignore_index;  // rows with this label count for nothing
+    bool ignores;               // whether there is a label to ignore
+    std::int64_t ignore_index;  // rows with this label count for nothing; -1, which is no class, if there is none
     bool log_probabilities;     // x holds them: a row's loss is -weight x at the label, no more
     double gain;                // derivative of the result by a row's loss
     char* value;                // each row's loss, of x's type; or null, if only the sum is wanted

@@ -38,13 +38,9 @@ static void all_rows(const Job& job, std::int64_t first, std::int64_t last) {
     kept.reserve(block_count(job));
     const Scale scale = scale_of(job);
     Row<T> row(job);
-    if (!job.across) {
-        for (std::int64_t i = first; i < last; ++i) one_row<scaled>(row, scale, i, kept);
-        return;
-    }
-    Across<scaled, T> across(job);
     visit_rows(
-        job, first, last, [&](std::int64_t i) { return across.handle(i); },
+        job, first, last, [&] { return Across<scaled, T>(job); },
+        [](auto& across, std::int64_t i) { return across.handle(i); },
         [&](std::int64_t i) { one_row<scaled>(row, scale, i, kept); });
 }
 

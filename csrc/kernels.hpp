@@ -31,13 +31,20 @@ NORMEXP_INLINE State<Width, double> unplain(const PlainState& state) {
         return {state.max, state.rest};
 }
 
-// Visits rows [first, last) in order: sixteen(i) handles sixteen from i on or refuses, one(i) one.
-template <class Sixteen, class One>
-NORMEXP_INLINE void visit_rows(const Job& job, std::int64_t first, std::int64_t last, Sixteen sixteen, One one) {
+// Visits rows [first, last) in order: one(i) handles one, sixteen(across, i) sixteen from i on, or refuses. `across` is
+// made(), only where the job goes sixteen rows at a time.
+template <class Made, class Sixteen, class One>
+NORMEXP_INLINE void visit_rows(const Job& job, std::int64_t first, std::int64_t last, Made made, Sixteen sixteen,
+                               One one) {
+    if (!job.across) {
+        for (std::int64_t i = first; i < last; ++i) one(i);
+        return;
+    }
+    auto across = made();
     const std::int64_t side_by_side = job.outer[job.outer_axes - 1].size;
     for (std::int64_t i = first; i < last;) {
         const std::int64_t to_end = side_by_side - i % side_by_side;
-        if (to_end >= lane_count && last - i >= lane_count && sixteen(i)) {
+        if (to_end >= lane_count && last - i >= lane_count && sixteen(across, i)) {
             i += lane_count;
         } else {
             std::int64_t stop = i + (to_end < lane_count ? to_end : lane_count);

@@ -40,7 +40,7 @@ LabelCount count_labels(const Job& job, std::int64_t classes) {
         visit_labels(job, i * piece, last < job.rows ? last : job.rows, [&](std::int64_t row, const char* p) {
             const std::int64_t label = label_at(target.type, p);
             const bool unsigned_beyond = target.type == TargetType::uint64 && label < 0;
-            if (label == target.ignore_index && !unsigned_beyond) return;
+            if (target.ignores && label == target.ignore_index && !unsigned_beyond) return;
             if (label < 0 || label >= classes) {
                 if (count.bad_row < 0) count.bad_row = row;
                 return;

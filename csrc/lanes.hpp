@@ -289,10 +289,10 @@ NORMEXP_INLINE Lanes set_lane(Lanes v, int lane, double value) {
     buffer[lane] = value;
     return load_doubles(buffer);
 }
-// The lanes from `count` on become `value`.
-NORMEXP_INLINE Lanes set_from(Lanes v, int count, double value) {
+// The first `count` lanes; the others become 0.
+NORMEXP_INLINE Lanes first_lanes(Lanes v, int count) {
     alignas(64) static constexpr double index[lane_count] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    return where_greater(broadcast<Lanes>(count), load_doubles(index), v, broadcast<Lanes>(value));
+    return where_greater(broadcast<Lanes>(count), load_doubles(index), v, broadcast<Lanes>(0.0));
 }
 
 // ---- floats and their conversions ----------------------------------------------------------------------------------
@@ -390,14 +390,10 @@ NORMEXP_INLINE FloatLanes clear_lane(FloatLanes v, int lane) {
     buffer[lane] = 0;
     return load_floats(buffer);
 }
-NORMEXP_INLINE FloatLanes clear_from(FloatLanes v, int count) {
+NORMEXP_INLINE FloatLanes first_lanes(FloatLanes v, int count) {
     alignas(64) static constexpr float index[lane_count] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     return where_greater(broadcast<FloatLanes>(count), load_floats(index), v, broadcast<FloatLanes>(0.0));
 }
-
-// The first `count` lanes; the others become 0.
-NORMEXP_INLINE FloatLanes first_lanes(FloatLanes v, int count) { return clear_from(v, count); }
-NORMEXP_INLINE Lanes first_lanes(Lanes v, int count) { return set_from(v, count, 0.0); }
 
 NORMEXP_INLINE void store_floats(Half* p, FloatLanes v) {
 #if NORMEXP_VECTOR_BYTES == 64

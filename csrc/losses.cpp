@@ -9,32 +9,20 @@ static void labelled_rows(const Job& job, std::int64_t first, std::int64_t last,
     static thread_local Kept<typename Native<T>::Width> kept;
     kept.reserve(block_count(job));
     Row<T> row(job);
-    const auto one = [&](std::int64_t i) {
-        row.move_to(i);
-        labelled_row(row, kept, sum);
-    };
-    if (!job.across) {
-        for (std::int64_t i = first; i < last; ++i) one(i);
-        return;
-    }
-    AcrossLabelled<T> across(job);
-    visit_rows(job, first, last, [&](std::int64_t i) { return across.handle(i, sum); }, one);
+    visit_rows(
+        job, first, last, [&] { return AcrossLabelled<T>(job); },
+        [&](auto& across, std::int64_t i) { return across.handle(i, sum); },
+        [&](std::int64_t i) { row.move_to(i), labelled_row(row, kept, sum); });
 }
 
 template <class T>
 static void dense_rows(const Job& job, std::int64_t first, std::int64_t last, LossSum& sum) {
     Row<T> row(job);
     DenseRow<T> dense(row);
-    const auto one = [&](std::int64_t i) {
-        row.move_to(i);
-        dense.handle(sum);
-    };
-    if (!job.across) {
-        for (std::int64_t i = first; i < last; ++i) one(i);
-        return;
-    }
-    AcrossDense<T> across(job);
-    visit_rows(job, first, last, [&](std::int64_t i) { return across.handle(i, sum); }, one);
+    visit_rows(
+        job, first, last, [&] { return AcrossDense<T>(job); },
+        [&](auto& across, std::int64_t i) { return across.handle(i, sum); },
+        [&](std::int64_t i) { row.move_to(i), dense.handle(sum); });
 }
 
 template <class T>

@@ -66,11 +66,15 @@ NORMEXP_INLINE Two<double> sum_lanes(Two<Lanes> v) {
     return tree_sum(buffer);
 }
 
-// Set one lane, or all lanes from `count` on, to zero.
+// Set one lane to zero; keep the first ones.
 NORMEXP_INLINE void clear_lane(Lanes& v, int lane) { v = set_lane(v, lane, 0.0); }
 NORMEXP_INLINE void clear_lane(Two<Lanes>& v, int lane) { clear_lane(v.hi, lane), clear_lane(v.lo, lane); }
-NORMEXP_INLINE void clear_from(Lanes& v, int count) { v = set_from(v, count, 0.0); }
-NORMEXP_INLINE void clear_from(Two<Lanes>& v, int count) { clear_from(v.hi, count), clear_from(v.lo, count); }
+NORMEXP_INLINE Two<Lanes> first_lanes(Two<Lanes> v, int count) {
+    return {first_lanes(v.hi, count), first_lanes(v.lo, count)};
+}
+NORMEXP_INLINE Two<FloatLanes> first_lanes(Two<FloatLanes> v, int count) {
+    return {first_lanes(v.hi, count), first_lanes(v.lo, count)};
+}
 
 // The state of both together. Equal maxima (two -inf among them) need no exp, and inf - inf must not be formed.
 template <class Width, bool scaled, class V>
@@ -237,7 +241,7 @@ NORMEXP_INLINE double fold_shares(const T* x, std::int64_t count, double from, L
         [&](std::int64_t at, int, int valid) NORMEXP_INLINE_LAMBDA {
             const Two<FloatLanes> e = exp_single(load_compared_first(x + at, valid, x[0]), base);
             if constexpr (keep) keep_single(kept + at / lane_count, e);
-            fold_into(sum, {clear_from(e.hi, valid), clear_from(e.lo, valid)});
+            fold_into(sum, first_lanes(e, valid));
         });
     return sum_lanes(value_of(sum)) * factor - 1.0;
 }
@@ -275,7 +279,7 @@ NORMEXP_INLINE double fold_single(const T* x, std::int64_t count, double from, s
                 exp_single(valid == lane_count ? load_floats(x + at) : load_compared_first(x + at, valid, x[0]), base);
             if constexpr (keep) keep_single(kept + at / lane_count, e);
             if (left_out < lane_count) e = {clear_lane(e.hi, left_out), clear_lane(e.lo, left_out)};
-            if (valid < lane_count) e = {clear_from(e.hi, valid), clear_from(e.lo, valid)};
+            if (valid < lane_count) e = first_lanes(e, valid);
             fold(e);
         });
     return single_rest(sum_lanes(sum + widen(low)), factor);
@@ -311,7 +315,7 @@ static State<Width, double> fold_block(const T* x, std::int64_t count, const Sca
         count, skipped, whole, whole, [&](std::int64_t at, int left_out, int valid) NORMEXP_INLINE_LAMBDA {
             Num<Width, Lanes> e = exp_of(valid == lane_count ? load(x + at) : load_first(x + at, valid, x[0]), at);
             if (left_out < lane_count) clear_lane(e, left_out);
-            if (valid < lane_count) clear_from(e, valid);
+            if (valid < lane_count) e = first_lanes(e, valid);
             sum = accumulate(sum, e);
         });
     return {max, scale_by(sum_lanes(sum), Width::unscale)};

@@ -66,9 +66,8 @@ void plan(Job& job) {
     // Sixteen rows at a time where lanes along the row would be mostly empty (measured: docs/performance.md), or where
     // the rows lie side by side, so that a row alone would touch a cache line for each element.
     constexpr std::int64_t few_classes = 32, staged_classes = 128;
-    // (A gain that is not finite, of a mean over nothing, is for rows one by one: ignored ones do not multiply it.)
-    const bool side_by_side = side.x == item, finite_gain = !job.target || job.target->gain - job.target->gain == 0;
-    job.across = finite_gain && job.op != Op::state && job.op != Op::stats && !job.mask && side.size >= 16 &&
+    const bool side_by_side = side.x == item;
+    job.across = job.op != Op::state && job.op != Op::stats && !job.mask && side.size >= 16 &&
                  (job.length <= few_classes ||
                   (side_by_side && ((job.row_axes == 1 && !job.negate) || job.length <= staged_classes)));
 

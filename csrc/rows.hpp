@@ -247,19 +247,21 @@ static State<Width, double> reduce_row(Row<T>& row) {
     return reduce_row<Width, false, false, false>(row, Scale{}, static_cast<Kept<Width>*>(nullptr));
 }
 
+// The position of the row's first NaN; its length if there is none.
 template <class T>
-static bool has_nan(Row<T>& row) {
-    for (std::int64_t block = 0; block * block_size < row.job.length; ++block) {
+static std::int64_t first_nan(Row<T>& row) {
+    for (std::int64_t block = 0; block < block_count(row.job); ++block) {
         const T* x = row.read(block);
         for (std::int64_t i = 0; i < row.count(block); ++i) {
-            T padded[lane_count];
-            for (T& p : padded) p = x[i];
-            double value[lane_count];
-            store_doubles(value, load(padded));
-            if (value[0] != value[0]) return true;
+            const double value = value_at<T>(reinterpret_cast<const char*>(x + i));
+            if (value != value) return block * block_size + i;
         }
     }
-    return false;
+    return row.job.length;
+}
+template <class T>
+static bool has_nan(Row<T>& row) {
+    return first_nan(row) < row.job.length;
 }
 
 // ---- the maps --------------------------------------------------------------------------------------------------------

@@ -76,20 +76,30 @@ static bool wants_split(const Job& job) {
     return thread_count() > 1 && job.length >= long_row && job.rows < 4 * thread_count() && !job.across;
 }
 
-// Rows a piece of work has; the same for any number of threads.
+// work(piece, first row, last row) for pieces of rows; the same pieces for any number of threads.
 static std::int64_t rows_a_piece(const Job& job) {
     const std::int64_t rows = (piece + job.length - 1) / job.length;
     return job.across ? (rows + 15) / 16 * 16 : rows;
 }
+static std::int64_t piece_count(const Job& job) { return (job.rows + rows_a_piece(job) - 1) / rows_a_piece(job); }
 template <class F>
 static void by_rows(const Job& job, F work) {
-    const std::int64_t each = rows_a_piece(job), pieces = (job.rows + each - 1) / each;
+    const std::int64_t each = rows_a_piece(job), pieces = piece_count(job);
     const auto one = [&](std::int64_t i) {
         const std::int64_t first = i * each, last = first + each;
         work(i, first, last < job.rows ? last : job.rows);
     };
     if (job.rows * job.length >= 2 * piece) return parallel(pieces, one);
     for (std::int64_t i = 0; i < pieces; ++i) one(i);
+}
+// What each piece comes to, in order: kernel(job, first row, last row, &part).
+template <class Part>
+static std::vector<Part> parts_by_rows(const Job& job, void (*kernel)(const Job&, std::int64_t, std::int64_t, Part*)) {
+    std::vector<Part> parts(std::size_t(piece_count(job)));
+    by_rows(job, [&](std::int64_t i, std::int64_t first, std::int64_t last) {
+        kernel(job, first, last, &parts[std::size_t(i)]);
+    });
+    return parts;
 }
 
 void run(const Job& job) {
@@ -106,11 +116,7 @@ PlainSum run_losses(const Job& job) {
         SplitRow split(job, kernel);
         for (std::int64_t row = 0; row < job.rows; ++row) sums.push_back(split_loss(split, job, kernel, row));
     } else {
-        const std::int64_t each = rows_a_piece(job);
-        sums.resize(std::size_t((job.rows + each - 1) / each));
-        by_rows(job, [&](std::int64_t i, std::int64_t first, std::int64_t last) {
-            kernel.losses(job, first, last, &sums[std::size_t(i)]);
-        });
+        sums = parts_by_rows(job, kernel.losses);
     }
     PlainSum total;
     for (const PlainSum& sum : sums) {
@@ -139,14 +145,8 @@ static void add_to(Evaluation& total, const Evaluation& part) {
     }
 }
 Evaluation run_evaluate(const Job& job) {
-    const Kernels& kernel = kernels();
-    const std::int64_t each = rows_a_piece(job);
-    std::vector<Evaluation> parts(std::size_t((job.rows + each - 1) / each));
-    by_rows(job, [&](std::int64_t i, std::int64_t first, std::int64_t last) {
-        kernel.evaluate(job, first, last, &parts[std::size_t(i)]);
-    });
     Evaluation total;
-    for (const Evaluation& part : parts) add_to(total, part);
+    for (const Evaluation& part : parts_by_rows(job, kernels().evaluate)) add_to(total, part);
     return total;
 }
 

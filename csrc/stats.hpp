@@ -60,7 +60,7 @@ static StatsState<Width> fold_stats(const T* x, std::int64_t count) {
                 const FloatLanes v = at_least(load_valid(at, valid), base.lowest);
                 Two<FloatLanes> e = exp_single(v, base);
                 if (left_out < lane_count) e = {clear_lane(e.hi, left_out), clear_lane(e.lo, left_out)};
-                if (valid < lane_count) e = {clear_from(e.hi, valid), clear_from(e.lo, valid)};
+                if (valid < lane_count) e = first_lanes(e, valid);
                 const Lanes hi = widen(e.hi);
                 sum = sum + hi;
                 low = low + e.lo;
@@ -75,7 +75,7 @@ static StatsState<Width> fold_stats(const T* x, std::int64_t count) {
         const auto d = difference<Width, false>(widen(load_valid(at, valid)), shift, Scale{});
         auto e = exp<Width>(d);
         if (left_out < lane_count) clear_lane(e, left_out);
-        if (valid < lane_count) clear_from(e, valid);
+        if (valid < lane_count) e = first_lanes(e, valid);
         sum = accumulate(sum, e);
         pull = accumulate(pull, pull_of(e, d));
     };
@@ -100,15 +100,6 @@ NORMEXP_INLINE std::int64_t count_before(const T* x, std::int64_t count, double 
         found = found + counts;
     }
     return std::int64_t(sum_lanes(widen(found)));
-}
-
-template <class T>
-NORMEXP_INLINE std::int64_t first_nan(Row<T>& row) {
-    for (std::int64_t i = 0; i < row.job.length; ++i) {
-        const double value = logit_at(row, i);
-        if (value != value) return i;
-    }
-    return row.job.length;
 }
 
 template <class T, class Width = typename Native<T>::Width>
@@ -138,8 +129,8 @@ static void stats_row(Row<T>& row, std::int64_t index) {
         const auto share = multiply(total.pull, reciprocal(add(1.0, state.rest)));
         entropy = rounded(add(log1p<Width>(state.rest), share));
         if (label != no_label) log_prob = -loss_at(x, state);
-    } else if (has_nan(row)) {
-        argmax = first_nan(row), rank = job.length, max = quiet_nan;
+    } else if (const std::int64_t nan = first_nan(row); nan < job.length) {
+        argmax = nan, rank = job.length, max = quiet_nan;
     }
     constexpr std::int64_t item = sizeof(T);
     store_one<T>(stats.logsumexp + index * item, logsumexp_row(row, state));

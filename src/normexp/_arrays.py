@@ -108,12 +108,7 @@ def reduced_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
 
 def one_axis(axis: SupportsIndex, ndim: int) -> int:
     """Return one axis, in 0 .. ndim - 1."""
-    if isinstance(axis, (bool, np.bool_)):
-        raise TypeError(f"axis must be an integer, a tuple of integers or None, not the bool {axis}")
-    try:
-        index = operator.index(axis)
-    except TypeError:
-        raise TypeError(f"axis must be an integer, a tuple of integers or None, not {axis!r}") from None
+    index = as_integer(axis, "axis must be an integer, a tuple of integers or None")
     if not -max(ndim, 1) <= index < max(ndim, 1):
         raise AxisError(index, ndim)
     return index % max(ndim, 1)
@@ -132,14 +127,29 @@ def as_mask(where: ArrayLike | None, shape: tuple[int, ...]) -> Array | None:
         raise ValueError(f"where has shape {mask.shape}, which does not broadcast to the shape of x, {shape}") from None
 
 
+def as_integer(value: SupportsIndex, expected: str) -> int:
+    """Return an integer, or raise a TypeError that says what was expected; a bool is none."""
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{expected}, not the bool {value}")
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{expected}, not {value!r}") from None
+
+
+def as_number(value: float, name: str) -> float:
+    """Return a real number as a float."""
+    try:
+        if isinstance(value, (str, bytes, bool)) or getattr(value, "ndim", 0) != 0:
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, not {value!r}") from None
+
+
 def as_temperature(temperature: float) -> float:
     """Return the temperature as a float, checked."""
-    try:
-        if isinstance(temperature, (str, bytes, bool)) or getattr(temperature, "ndim", 0) != 0:
-            raise TypeError
-        value = float(temperature)
-    except (TypeError, ValueError):
-        raise TypeError(f"temperature must be a number, not {temperature!r}") from None
+    value = as_number(temperature, "temperature")
     # Below the smallest normal number 1 / temperature would overflow.
     if not sys.float_info.min <= value < math.inf:
         raise ValueError(

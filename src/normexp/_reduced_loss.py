@@ -42,7 +42,7 @@ def reduced_loss(
     weights = as_weight(weight, x.shape[axis])
     target, ignored = for_engine(target, as_ignore_index(ignore_index))
     smoothing = as_smoothing(label_smoothing)
-    if not is_labels(target) and ignored >= 0:
+    if not is_labels(target) and ignored is not None and ignored >= 0:
         raise ValueError(f"ignore_index is {ignored}, but target holds probabilities: no row has a label to ignore")
     shape = rows_shape(x, axis)
     rows = int(np.prod(shape, dtype=np.int64))

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from normexp import _engine
 from normexp._arrays import Array, as_logits
-from normexp._targets import as_labels, class_axis, mean_divisor, rows_shape
+from normexp._targets import as_labels, check_labels, class_axis, rows_shape
 
 
 class RowStats(NamedTuple):
@@ -103,7 +103,7 @@ def row_stats(logits: ArrayLike, target: ArrayLike | None = None, /, *, axis: Su
     shape = rows_shape(x, at)
     labels = None if target is None else as_labels(target, shape, x.shape)
     if labels is not None:
-        mean_divisor(labels, x.shape[at], None, None, labels.size)  # checks them
+        check_labels(labels, x.shape[at], None, None)
     logsumexp, largest, entropy, log_prob = (np.empty(shape, x.dtype) for _ in range(4))
     argmax, rank = (np.empty(shape, np.int64) for _ in range(2))
     _engine.stats(x, labels, at, logsumexp, largest, argmax, entropy, log_prob, rank)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Final, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from normexp import _engine
-from normexp._arrays import Array, as_array, as_native, is_float, one_axis
+from normexp._arrays import Array, as_array, as_integer, as_native, as_number, is_float, one_axis
 
 REDUCTIONS: Final = ("none", "mean", "sum")
 
@@ -81,33 +80,22 @@ def as_weight(weight: ArrayLike | None, classes: int) -> Array | None:
 
 def as_ignore_index(ignore_index: SupportsIndex) -> int:
     """Return the ignored label as an integer."""
-    if isinstance(ignore_index, (bool, np.bool_)):
-        raise TypeError(f"ignore_index must be an integer, not the bool {ignore_index}")
-    try:
-        return operator.index(ignore_index)
-    except TypeError:
-        raise TypeError(f"ignore_index must be an integer, not {ignore_index!r}") from None
+    return as_integer(ignore_index, "ignore_index must be an integer")
 
 
-def for_engine(target: Array, ignore_index: int) -> tuple[Array, int]:
-    """Return labels and the ignored one as the engine takes them: the latter within 64 bits."""
+def for_engine(target: Array, ignore_index: int) -> tuple[Array, int | None]:
+    """Return labels and the ignored one as the engine takes them: the latter within 64 bits, or None."""
     if -(2**63) <= ignore_index < 2**63:
         return target, ignore_index
-    never = -(2**63)  # no class, and of all labels the least likely
     if target.dtype != np.uint64:
-        return target, never
+        return target, None
     # Labels that large are no classes either: they stay beyond all classes.
-    return np.where(target == ignore_index, never, np.minimum(target, 2**63 - 1).astype(np.int64)), never
+    return np.where(target == ignore_index, -1, np.minimum(target, 2**63 - 1).astype(np.int64)), -1
 
 
 def as_smoothing(label_smoothing: float) -> float:
     """Return the label smoothing as a float in [0, 1]."""
-    try:
-        if isinstance(label_smoothing, (str, bytes, bool)) or getattr(label_smoothing, "ndim", 0) != 0:
-            raise TypeError
-        value = float(label_smoothing)
-    except (TypeError, ValueError):
-        raise TypeError(f"label_smoothing must be a number, not {label_smoothing!r}") from None
+    value = as_number(label_smoothing, "label_smoothing")
     if not 0 <= value <= 1:
         raise ValueError(f"label_smoothing must be from 0 to 1, not {label_smoothing!r}")
     return value
@@ -119,30 +107,33 @@ def check_reduction(reduction: str) -> None:
         raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, not {reduction!r}")
 
 
-def mean_divisor(target: Array, classes: int, ignore_index: int | None, weight: Array | None, rows: int) -> float:
-    """Check the labels, and return what the mean over rows divides by.
-
-    That is the sum of the weights of the labels that count, their number without weights; for probabilities, the number
-    of rows.
+def check_labels(target: Array, classes: int, ignore_index: int | None, weight: Array | None) -> tuple[int, float]:
+    """Return how many labels count, and the sum of their weights.
 
     Raises
     ------
     IndexError
         If a label is no class and not the ignored one.
     """
-    if not is_labels(target):
-        return float(rows)
-    # Without an ignored label, the number -1 stands for one: it is refused below all the same.
-    never = -1 if ignore_index is None else ignore_index
-    bad, kept, total = _engine.count_labels(target, classes, never, weight)
-    if ignore_index is None and bad < 0 and kept < target.size:
-        bad = int(np.flatnonzero((target == -1).ravel())[0])
+    bad, kept, total = _engine.count_labels(target, classes, ignore_index, weight)
     if bad >= 0:
         at = np.unravel_index(bad, target.shape)
         place = f"target[{', '.join(map(str, at))}]" if at else "target"
         allowed = f"0 to {classes - 1}" if classes else "none, as there are no classes"
         also = "" if ignore_index is None else f", or ignore_index, {ignore_index}"
         raise IndexError(f"{place} is {target[at]}, which is no class: expected {allowed}{also}")
+    return kept, total
+
+
+def mean_divisor(target: Array, classes: int, ignore_index: int | None, weight: Array | None, rows: int) -> float:
+    """Check the labels, and return what the mean over rows divides by.
+
+    That is the sum of the weights of the labels that count, their number without weights; for probabilities, the number
+    of rows.
+    """
+    if not is_labels(target):
+        return float(rows)
+    kept, total = check_labels(target, classes, ignore_index, weight)
     return float(kept) if weight is None else total
 
 

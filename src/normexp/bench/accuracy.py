@@ -61,11 +61,8 @@ class Accuracy:
 def _exact(oracle: Any, op: str, row: Array, target: int, count: int) -> list[Any]:  # noqa: ANN401
     """Return the exact values that one row of so many comes to: of the mean loss, its share."""
     if op == "cross_entropy":
-        return [-value / count for value in oracle.log_softmax(row, positions=[target])]
+        return [oracle.cross_entropy(row, target) / count]
     if op == "cross_entropy_and_grad":
-        p = oracle.softmax(row)
-        nothing = 0 * p[target]  # which is what the others of an only class add up to
-        p[target] = -sum(p[:target] + p[target + 1 :], nothing)  # p - 1, which would cancel
-        return [value / count for value in p]
+        return list(oracle.cross_entropy_grad(row, target, divisor=count))
     values = getattr(oracle, op)(row)
     return values if isinstance(values, list) else [values]

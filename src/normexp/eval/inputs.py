@@ -45,8 +45,8 @@ class Inputs:
         pairs = zip(self.logits.blocks(count), self.labels.blocks(count), strict=True)
         for block, (logits, labels) in enumerate(pairs):
             labels = np.ascontiguousarray(labels, labels.dtype.newbyteorder("="))
-            bad = self._first_bad(labels)
-            if bad is not None:
+            bad, _, _ = _engine.count_labels(labels, self.classes, self.ignore_index, None)
+            if bad >= 0:
                 raise self._bad_label(block * count + bad, int(labels[bad]))
             yield block * count, _as_logits(logits), labels
 
@@ -71,15 +71,6 @@ class Inputs:
             if found.any():
                 return BadInputError(f"{at} has {what} at class {int(found.argmax())}; logits must be below +inf")
         return BadInputError(f"{at} has nothing but -inf; expected at least one class that is possible")
-
-    def _first_bad(self, labels: Array) -> int | None:
-        # Where none is to be ignored, -1 stands for one, and is looked for in another way.
-        ignored = -1 if self.ignore_index is None else self.ignore_index
-        bad, kept, _ = _engine.count_labels(labels, self.classes, ignored, None)
-        found = [bad] if bad >= 0 else []
-        if self.ignore_index is None and kept < len(labels):
-            found += np.flatnonzero(labels == -1)[:1].tolist()
-        return min(found, default=None)
 
     def _bad_label(self, row: int, label: int) -> BadInputError:
         hint = "" if label >= 0 or self.ignore_index is not None else f" (--ignore-index {label} leaves such rows out)"

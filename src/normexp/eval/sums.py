@@ -75,6 +75,5 @@ class Sums(NamedTuple):
 
 def evaluate(logits: Array, labels: Array, ignore_index: int | None, temperature: float) -> tuple[int, Sums]:
     """Return the first row that is no logits, or -1, and the sums over the rows."""
-    # With nothing to ignore: labels are checked, so that none of them is negative.
-    bad_row, *sums = _engine.evaluate(logits, labels, -1 if ignore_index is None else ignore_index, temperature)
+    bad_row, *sums = _engine.evaluate(logits, labels, ignore_index, temperature)
     return bad_row, Sums._make(np.asarray(item) if isinstance(item, list) else item for item in sums)
