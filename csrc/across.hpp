@@ -19,6 +19,7 @@ struct Across {
     const char* x = nullptr;  // class i of the sixteen rows lies at x + i * stride, side by side
     std::int64_t stride = 0;
     bool staged = false;
+    bool keeps = false;      // the exponentials, for the map
     bool fine = true;        // no row that needs rows.hpp
     bool all_single = true;  // every block of every row is computed in float arithmetic
     alignas(64) T buffer[across_limit * lane_count];
@@ -34,6 +35,7 @@ struct Across {
 
     void move_to(const Offsets& at) {
         staged = job.length <= across_limit;
+        keeps = staged && job.out && (job.op == Op::softmax || job.op == Op::loss);
         if (!staged) {
             x = job.x + at.x, stride = job.row[0].x;
             return;
@@ -98,7 +100,7 @@ struct Across {
             const auto e = exp_single(v, base);
 #pragma GCC unroll 4
             for (int k = 0; k < K; ++k) {
-                if (staged) keep_single(&kept[i + k], {e.hi.of[k], e.lo.of[k]});
+                if (keeps) keep_single(&kept[i + k], {e.hi.of[k], e.lo.of[k]});
                 f(i + k, v.of[k], Two<FloatLanes>{e.hi.of[k], e.lo.of[k]});
             }
             i += K;
@@ -110,22 +112,28 @@ struct Across {
 
     // In float arithmetic, as fold_single() in lse.hpp. Only where |from| <= single_limit in every lane.
     Lanes fold_single_across(std::int64_t first, std::int64_t last, FloatLanes max, FloatLanes from) {
-        const FloatLanes zero = broadcast<FloatLanes>(0.0);
         const SingleBase base = single_base(from);
-        const int used = last - first < lane_count ? int(last - first) : lane_count;
         Lanes sums[lane_count];
         FloatLanes lows[lane_count];
-        for (int i = 0; i < used; ++i) sums[i] = broadcast<Lanes>(0.0), lows[i] = zero;
-        FloatLanes unseen = broadcast<FloatLanes>(1.0);
-        each_exp(first, last, base, [&](std::int64_t i, FloatLanes v, Two<FloatLanes> e) NORMEXP_INLINE_LAMBDA {
-            const FloatLanes left_out = where_equal(v, max, unseen, zero);
-            unseen = unseen - left_out;
-            const int k = int(i % lane_count);
-            sums[k] = sums[k] + widen(where_greater(left_out, zero, zero, e.hi));
-            lows[k] = lows[k] + where_greater(left_out, zero, zero, e.lo);
+        LaneMask seen = no_lane();  // the rows whose first maximum has gone by: that one is left out
+        const auto others = [&](FloatLanes v, Two<FloatLanes> e) NORMEXP_INLINE_LAMBDA -> Two<FloatLanes> {
+            const LaneMask is_max = equal(v, max), left_out = but_not(is_max, seen);
+            seen = seen | is_max;
+            return {zero_where(left_out, e.hi), zero_where(left_out, e.lo)};
+        };
+        // The first sixteen classes begin a partial sum each.
+        const std::int64_t begun = last - first < lane_count ? last : first + lane_count;
+        each_exp(first, begun, base, [&](std::int64_t i, FloatLanes v, Two<FloatLanes> e) NORMEXP_INLINE_LAMBDA {
+            e = others(v, e);
+            sums[i - first] = widen(e.hi), lows[i - first] = e.lo;
         });
-        for (int i = 0; i < used; ++i) sums[i] = sums[i] + widen(lows[i]);
-        return single_rest(tree_sum(sums, used), single_factor(widen(from)));
+        each_exp(begun, last, base, [&](std::int64_t i, FloatLanes v, Two<FloatLanes> e) NORMEXP_INLINE_LAMBDA {
+            e = others(v, e);
+            const int k = int(i % lane_count);
+            sums[k] = sums[k] + widen(e.hi), lows[k] = lows[k] + e.lo;
+        });
+        const int used = int(begun - first);
+        return single_rest(tree_sum(sums, lows, used), single_factor(widen(from)));
     }
 
     // As fold_shares() in lse.hpp. Only where |from| <= single_limit in every lane.
@@ -138,8 +146,9 @@ struct Across {
             fold_into(partial[(i - first) % lane_count], e);
         });
         Lanes sums[lane_count];
-        for (int i = 0; i < used; ++i) sums[i] = value_of(partial[i]);
-        return tree_sum(sums, used) * single_factor(widen(from)) - broadcast<Lanes>(1.0);
+        FloatLanes lows[lane_count];
+        for (int i = 0; i < used; ++i) sums[i] = widen(without_bias(partial[i])), lows[i] = partial[i].low;
+        return tree_sum(sums, lows, used) * single_factor(widen(from)) - broadcast<Lanes>(1.0);
     }
 
     // Sets `fine` to false where a row needs the arithmetic of another.
@@ -151,12 +160,12 @@ struct Across {
             return where_greater(max, broadcast<Lanes>(largest_finite), number<Num<Width, Lanes>>(quiet_nan), rest);
         };
         if constexpr (may_be_single) {
-            const Lanes outside = where_greater(larger(from, -from), broadcast<Lanes>(single_limit), one, zero);
-            const int singles = lane_count - int(sum_lanes(outside));
-            if (singles == lane_count)
+            const unsigned singles =
+                equal_lanes(where_greater(larger(from, -from), broadcast<Lanes>(single_limit), one, zero), 0.0);
+            if (singles == every_lane)
                 return {max, job.op == Op::softmax ? fold_shares_across(first, last, narrow(from))
                                                    : poisoned(fold_single_across(first, last, best, narrow(from)))};
-            if (singles > 0) fine = false;
+            if (singles) fine = false;
             all_single = false;
         }
         Num<Width, Lanes> partial[lane_count];
@@ -165,7 +174,7 @@ struct Across {
         for (std::int64_t i = first; i < last; ++i) {
             const Lanes v = wide_logits(i);
             auto e = exp<Width>(difference<Width, scaled>(v, from, scale));
-            if (staged) kept[i] = e;
+            if (keeps) kept[i] = e;
             const Lanes left_out = where_equal(v, max, unseen, zero);
             unseen = unseen - left_out;
             e = where_greater(left_out, zero, number<Num<Width, Lanes>>(0.0), e);
@@ -256,7 +265,7 @@ struct Across {
         const Lanes size = where_greater(zero, factor, -factor, factor);
         const Lanes small =
             where_greater(broadcast<Lanes>(single_least), size, where_equal(size, zero, zero, one), zero);
-        return sum_lanes(small + where_greater(size, broadcast<Lanes>(single_most), one, zero)) == 0;
+        return all_zero(small + where_greater(size, broadcast<Lanes>(single_most), one, zero));
     }
     // In whichever arithmetic the reduction was; false, and nothing written, where only rows.hpp can.
     bool write_softmax(char* out, const State<Width, Lanes>& state, Lanes gain) {
@@ -272,7 +281,7 @@ struct Across {
         fine = true, all_single = may_be_single;
         state = reduce();
         const Lanes rest = leading(state.rest);
-        fine = fine && sum_lanes((state.max - state.max) + (rest - rest)) == 0.0;  // all finite: inf - inf is NaN
+        fine = fine && all_zero((state.max - state.max) + (rest - rest));  // all finite: inf - inf is NaN
         return fine && !(maxima && may_be_single && !all_single);
     }
 

@@ -9,16 +9,28 @@ namespace normexp::NORMEXP_LEVEL {
 
 // Labels and weights of sixteen rows.
 struct AcrossLabels {
-    std::int64_t label[lane_count];
+    alignas(64) std::int64_t label[lane_count];
     alignas(64) double weight[lane_count];
 
     void read(const Job& job, const Offsets& at) {
         const Target& target = *job.target;
-        const char* p = target.data + at.target;
-        for (int lane = 0; lane < lane_count; ++lane, p += job.outer[job.outer_axes - 1].target) {
-            label[lane] = kept_label(target, p, job.length);
-            weight[lane] = label[lane] == no_label ? 0.0 : target.weight ? target.weight[label[lane]] : 1.0;
-        }
+        with_labels(target.type, [&]<class L>(L) NORMEXP_INLINE_LAMBDA {
+            const std::int64_t apart = job.outer[job.outer_axes - 1].target;
+            const char* p = target.data + at.target;
+            L read[lane_count];
+            if (apart == sizeof(L))
+                std::memcpy(read, p, sizeof read);
+            else
+                for (int lane = 0; lane < lane_count; ++lane) read[lane] = read_as<L>(p + lane * apart);
+            for (int lane = 0; lane < lane_count; ++lane) {
+                const std::int64_t l = std::int64_t(read[lane]);
+                const bool counts = std::uint64_t(l) < std::uint64_t(job.length) && l != target.ignore_index;
+                label[lane] = counts ? l : no_label, weight[lane] = counts ? 1.0 : 0.0;
+            }
+        });
+        if (target.weight)
+            for (int lane = 0; lane < lane_count; ++lane)
+                if (label[lane] != no_label) weight[lane] = target.weight[label[lane]];
     }
     // What the rows' gradients are multiplied by. An ignored row's is 0, even where the mean, over nothing, is not finite.
     Lanes gains(double gain) const {
@@ -26,24 +38,24 @@ struct AcrossLabels {
         for (int lane = 0; lane < lane_count; ++lane) gains[lane] = label[lane] == no_label ? 0.0 : gain * weight[lane];
         return load_doubles(gains);
     }
+    // The rows' losses, but 0 for ignored ones.
+    Lanes kept(Lanes losses) const {
+        double ignored[lane_count];
+        for (int lane = 0; lane < lane_count; ++lane) ignored[lane] = label[lane] == no_label ? 1.0 : 0.0;
+        const Lanes zero = broadcast<Lanes>(0.0);
+        return where_greater(load_doubles(ignored), zero, zero, losses);
+    }
     // The class that a lane's logit is taken of; an ignored row's is of no consequence.
     std::int64_t safe(int lane) const { return label[lane] == no_label ? 0 : label[lane]; }
 };
 
-// Writes the rows' losses and adds them to the sum; those of ignored rows are 0 and are left out.
+// Writes the rows' losses and adds them to the sum.
 template <class T>
-static void finish_losses(const Job& job, const Offsets& at, Lanes loss, const AcrossLabels* labels, LossSum& sum) {
-    double losses[lane_count];
-    store_doubles(losses, loss);
-    LossSum local = sum;  // in registers: through memory, every addition would wait for the last one's store
-    for (int lane = 0; lane < lane_count; ++lane) {
-        if (labels && labels->label[lane] == no_label) losses[lane] = 0.0;
-        local.add(losses[lane]);  // an ignored row adds 0, which changes nothing
-    }
-    sum = local;
+static void finish_losses(const Job& job, const Offsets& at, std::int64_t row, Lanes loss, LossSum& sum) {
+    sum.add(row, loss);
     if (!job.target->value) return;
     T results[lane_count];
-    store(results, load_doubles(losses));
+    store(results, loss);
     char* to = job.target->value + at.value;
     for (int lane = 0; lane < lane_count; ++lane)
         std::memcpy(to + lane * job.outer[job.outer_axes - 1].value, results + lane, sizeof(T));
@@ -80,7 +92,7 @@ struct AcrossLabelled {
                 if (labels.label[lane] != no_label)
                     std::memcpy(out + lane * side.out + labels.label[lane] * job.row[0].out, results + lane, sizeof(T));
         }
-        finish_losses<T>(job, at, weight * loss_at(x, state), &labels, sum);
+        finish_losses<T>(job, at, row, labels.kept(weight * loss_at(x, state)), sum);
         return true;
     }
 };
@@ -110,7 +122,7 @@ struct AcrossDense {
         if (!rows.reduce_at(at, state)) return false;
         const Mass<Width, Lanes> mass = total_mass(state);
         const Lanes drop = leading(mass.drop), loss = dense_loss(state, mass);
-        if (sum_lanes((drop - drop) + (loss - loss)) != 0.0) return false;  // an infinite one
+        if (!all_zero((drop - drop) + (loss - loss))) return false;  // an infinite one
         if (job.out) {
             const auto factor = dense_factor(state, mass);
             const Lanes gain = broadcast<Lanes>(target.gain);
@@ -121,7 +133,7 @@ struct AcrossDense {
             rows.write(job.out + at.out,
                        [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return gradient(i, state.max, factor, gain); });
         }
-        finish_losses<T>(job, at, loss, nullptr, sum);
+        finish_losses<T>(job, at, row, loss, sum);
         return true;
     }
 

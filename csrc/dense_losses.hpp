@@ -12,7 +12,7 @@
 
 namespace normexp::NORMEXP_LEVEL {
 
-// The arithmetic of a type, and the one behind it. Floats take Narrow here: Single's 2^-25.57 would leave no room to
+// The arithmetic of a type, and the one behind it. Floats take Narrow here: Single's 2^-27.6 would leave no room to
 // cancel.
 template <class T>
 struct Dense {

@@ -32,14 +32,13 @@ template <int K>
 NORMEXP_INLINE Pack<K> exp2_rough(Pack<K> d) {
     const auto number = [](double value) NORMEXP_INLINE_LAMBDA { return broadcast<FloatLanes>(value); };
     const auto c = [&](int k) NORMEXP_INLINE_LAMBDA { return number(rough_coefficients[k - 1]); };
-    const IntLanes none{};
 #define NORMEXP_STEP(expression) each<K>([&](int i) NORMEXP_INLINE_LAMBDA { return expression; })
     const auto shifted = NORMEXP_STEP(d.of[i] + number(rough_rounder));
     const auto r = NORMEXP_STEP(d.of[i] - (shifted.of[i] - number(rough_rounder)));  // exact
     auto q = NORMEXP_STEP(fma(c(5), r.of[i], c(4)));
 #pragma GCC unroll 4
     for (int k = 3; k > 0; --k) q = NORMEXP_STEP(fma(q.of[i], r.of[i], c(k)));
-    const auto power = NORMEXP_STEP(exponent_from_low_bits(shifted.of[i], none));
+    const auto power = NORMEXP_STEP(exponent_from_low_bits(shifted.of[i]));
     const auto slope = NORMEXP_STEP(power.of[i] * r.of[i]);
     return NORMEXP_STEP(fma(q.of[i], slope.of[i], power.of[i]));
 #undef NORMEXP_STEP

@@ -6,7 +6,7 @@
 // asks for, the tail in plain double. All roundings are listed in docs/accuracy.md; tools/minimax.py makes the constants.
 //
 //     width    for                             two-word steps   relative error (derived in docs/accuracy.md)
-//     Single   blocks of floats, see single.hpp       -         2^-25.57
+//     Single   blocks of floats, see single.hpp       -         2^-27.6
 //     Narrow   other floats; sums of floats           0         2^-34.3 (polynomial) + 2^-44 (d, r and Horner, |d| <= 150)
 //     Wide     float64                                2         2^-57
 //     Exact    sums that nearly cancel               13         2^-102 + |d| 2^-105

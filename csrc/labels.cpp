@@ -2,6 +2,7 @@
 // knows what to divide by before the first gradient is written.
 #include "labels.hpp"
 
+#include <type_traits>
 #include <vector>
 
 #include "parallel.hpp"
@@ -26,29 +27,34 @@ void visit_labels(const Job& job, std::int64_t first, std::int64_t last, F f) {
     }
 }
 
+// The type is settled before the loop, not in it: what a label costs here adds to every loss (docs/performance.md).
+template <class L>
+LabelCount count_rows(const Job& job, std::int64_t first, std::int64_t last, std::int64_t classes) {
+    const Target& target = *job.target;
+    LabelCount count;
+    visit_labels(job, first, last, [&](std::int64_t row, const char* p) {
+        const std::int64_t label = std::int64_t(read_as<L>(p));
+        const bool beyond = std::is_same_v<L, std::uint64_t> && label < 0;
+        const bool is_class = std::uint64_t(label) < std::uint64_t(classes);
+        const bool ignored = target.ignores && label == target.ignore_index && !beyond;
+        if (!is_class && !ignored && count.bad_row < 0) count.bad_row = row;
+        count.kept += is_class && !ignored;
+        if (target.weight && is_class && !ignored) count.weight += target.weight[label];
+    });
+    return count;
+}
+
 }  // namespace
 
 LabelCount count_labels(const Job& job, std::int64_t classes) {
-    const Target& target = *job.target;
     // The pieces are the same for any number of threads, and so is the sum of weights.
     constexpr std::int64_t piece = 1 << 14;
     const std::int64_t pieces = (job.rows + piece - 1) / piece;
     std::vector<LabelCount> counts(static_cast<std::size_t>(pieces));
     parallel(pieces, [&](std::int64_t i) {
-        LabelCount count;
-        const std::int64_t last = (i + 1) * piece;
-        visit_labels(job, i * piece, last < job.rows ? last : job.rows, [&](std::int64_t row, const char* p) {
-            const std::int64_t label = label_at(target.type, p);
-            const bool unsigned_beyond = target.type == TargetType::uint64 && label < 0;
-            if (target.ignores && label == target.ignore_index && !unsigned_beyond) return;
-            if (label < 0 || label >= classes) {
-                if (count.bad_row < 0) count.bad_row = row;
-                return;
-            }
-            ++count.kept;
-            if (target.weight) count.weight += target.weight[label];
-        });
-        counts[static_cast<std::size_t>(i)] = count;
+        const std::int64_t first = i * piece, last = first + piece < job.rows ? first + piece : job.rows;
+        counts[static_cast<std::size_t>(i)] =
+            with_labels(job.target->type, [&]<class L>(L) { return count_rows<L>(job, first, last, classes); });
     });
     LabelCount total;
     for (const LabelCount& count : counts) {

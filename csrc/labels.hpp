@@ -15,17 +15,24 @@ static inline T read_as(const char* p) {
     return value;
 }
 
+// f(L{}), L being the type of the labels.
+template <class F>
+static inline auto with_labels(TargetType type, F f) {
+    switch (type) {
+        case TargetType::int8: return f(std::int8_t{});
+        case TargetType::int16: return f(std::int16_t{});
+        case TargetType::int32: return f(std::int32_t{});
+        case TargetType::uint8: return f(std::uint8_t{});
+        case TargetType::uint16: return f(std::uint16_t{});
+        case TargetType::uint32: return f(std::uint32_t{});
+        case TargetType::uint64: return f(std::uint64_t{});
+        default: return f(std::int64_t{});
+    }
+}
+
 // A label as a 64-bit integer; a uint64 beyond that becomes negative, and so is out of range as it should be.
 static inline std::int64_t label_at(TargetType type, const char* p) {
-    switch (type) {
-        case TargetType::int8: return read_as<std::int8_t>(p);
-        case TargetType::int16: return read_as<std::int16_t>(p);
-        case TargetType::int32: return read_as<std::int32_t>(p);
-        case TargetType::uint8: return read_as<std::uint8_t>(p);
-        case TargetType::uint16: return read_as<std::uint16_t>(p);
-        case TargetType::uint32: return read_as<std::uint32_t>(p);
-        default: return read_as<std::int64_t>(p);
-    }
+    return with_labels(type, [p]<class L>(L) { return std::int64_t(read_as<L>(p)); });
 }
 
 // No class: the row is ignored, or its label has changed since labels were checked.

@@ -171,22 +171,35 @@ NORMEXP_INLINE FloatLanes at_least(FloatLanes v, FloatLanes low) {
     }
     return v;
 }
-struct IntLanes {
-    VecU32 part[float_parts];
-};
-// (bits of v + offset) << 23, as a float: a power of two out of the low bits of a float's significand.
-NORMEXP_INLINE FloatLanes exponent_from_low_bits(FloatLanes v, IntLanes offset) {
-    NORMEXP_EACH_FLOAT v.part[i] = VecF((VecU32(v.part[i]) + offset.part[i]) << 23);
+// 2^(low bits of v's significand - 127), as exponent_from_low_bits() of doubles.
+NORMEXP_INLINE FloatLanes exponent_from_low_bits(FloatLanes v) {
+    NORMEXP_EACH_FLOAT v.part[i] = VecF(VecU32(v.part[i]) << 23);
     return v;
 }
-NORMEXP_INLINE IntLanes bits_of(FloatLanes v) {
-    IntLanes r;
-    NORMEXP_EACH_FLOAT r.part[i] = VecU32(v.part[i]);
-    return r;
+// Of a table of sixteen: the entry that the low four bits of v's significand say.
+NORMEXP_INLINE FloatLanes look_up(const float (&table)[lane_count], FloatLanes v) {
+#if NORMEXP_VECTOR_BYTES == 64
+    return {VecF(_mm512_permutexvar_ps(_mm512_castps_si512(__m512(v.part[0])), _mm512_load_ps(table)))};
+#elif NORMEXP_VECTOR_BYTES == 32
+    const __m256 low = _mm256_load_ps(table), high = _mm256_load_ps(table + 8);
+    NORMEXP_EACH_FLOAT {
+        const __m256i index = _mm256_castps_si256(__m256(v.part[i]));
+        v.part[i] = VecF(_mm256_blendv_ps(_mm256_permutevar8x32_ps(low, index), _mm256_permutevar8x32_ps(high, index),
+                                          _mm256_castsi256_ps(_mm256_slli_epi32(index, 28))));  // by the fourth bit
+    }
+    return v;
+#else
+    NORMEXP_EACH_FLOAT {
+        const VecU32 index = VecU32(v.part[i]) & 15u;
+        for (int k = 0; k < floats_per_part; ++k) v.part[i][k] = table[index[k]];
+    }
+    return v;
+#endif
 }
-NORMEXP_INLINE IntLanes operator-(std::uint32_t a, IntLanes b) {
-    NORMEXP_EACH_FLOAT b.part[i] = a - b.part[i];
-    return b;
+// The bits of a and, shifted by 19 places, those of v: see exp_single().
+NORMEXP_INLINE FloatLanes plus_shifted_bits(FloatLanes a, FloatLanes v) {
+    NORMEXP_EACH_FLOAT a.part[i] = VecF(VecU32(a.part[i]) + (VecU32(v.part[i]) << 19));
+    return a;
 }
 NORMEXP_INLINE FloatLanes where_equal(FloatLanes a, FloatLanes b, FloatLanes x, FloatLanes y) {
     NORMEXP_EACH_FLOAT x.part[i] = a.part[i] == b.part[i] ? x.part[i] : y.part[i];
@@ -196,6 +209,48 @@ NORMEXP_INLINE FloatLanes where_greater(FloatLanes a, FloatLanes b, FloatLanes x
     NORMEXP_EACH_FLOAT x.part[i] = a.part[i] > b.part[i] ? x.part[i] : y.part[i];
     return x;
 }
+
+// Which of sixteen float lanes. (Apart from the values, so that choices cost no floating-point operation at v4.)
+#if NORMEXP_VECTOR_BYTES == 64
+struct LaneMask {
+    __mmask16 bits;
+};
+NORMEXP_INLINE LaneMask no_lane() { return {0}; }
+NORMEXP_INLINE LaneMask equal(FloatLanes a, FloatLanes b) {
+    return {_mm512_cmp_ps_mask(__m512(a.part[0]), __m512(b.part[0]), _CMP_EQ_OQ)};
+}
+NORMEXP_INLINE LaneMask operator|(LaneMask a, LaneMask b) { return {__mmask16(a.bits | b.bits)}; }
+NORMEXP_INLINE LaneMask but_not(LaneMask a, LaneMask b) { return {__mmask16(a.bits & ~b.bits)}; }
+NORMEXP_INLINE FloatLanes zero_where(LaneMask mask, FloatLanes v) {
+    return {VecF(_mm512_maskz_mov_ps(__mmask16(~mask.bits), __m512(v.part[0])))};
+}
+#else
+struct LaneMask {
+    VecU32 part[float_parts];  // all bits or none
+};
+NORMEXP_INLINE LaneMask no_lane() {
+    LaneMask r;
+    NORMEXP_EACH_FLOAT r.part[i] = VecU32{};
+    return r;
+}
+NORMEXP_INLINE LaneMask equal(FloatLanes a, FloatLanes b) {
+    LaneMask r;
+    NORMEXP_EACH_FLOAT r.part[i] = VecU32(a.part[i] == b.part[i]);
+    return r;
+}
+NORMEXP_INLINE LaneMask operator|(LaneMask a, LaneMask b) {
+    NORMEXP_EACH_FLOAT a.part[i] |= b.part[i];
+    return a;
+}
+NORMEXP_INLINE LaneMask but_not(LaneMask a, LaneMask b) {
+    NORMEXP_EACH_FLOAT a.part[i] &= ~b.part[i];
+    return a;
+}
+NORMEXP_INLINE FloatLanes zero_where(LaneMask mask, FloatLanes v) {
+    NORMEXP_EACH_FLOAT v.part[i] = VecF(VecU32(v.part[i]) & ~mask.part[i]);
+    return v;
+}
+#endif
 
 // "when a > b then x else y", lane by lane; a NaN in a or b takes y.
 NORMEXP_INLINE double where_greater(double a, double b, double x, double y) { return a > b ? x : y; }
@@ -379,6 +434,25 @@ NORMEXP_INLINE FloatLanes narrow(Lanes v) {
     FloatLanes r;
     NORMEXP_EACH_FLOAT r.part[i] = join_halves(narrow(v.part[2 * i]), narrow(v.part[2 * i + 1]));
     return r;
+}
+
+// In the order of sum_lanes() of doubles.
+NORMEXP_INLINE float sum_lanes(FloatLanes v) {
+#pragma GCC unroll 2
+    for (int half = float_parts / 2; half > 0; half /= 2)
+#pragma GCC unroll 2
+        for (int i = 0; i < half; ++i) v.part[i] += v.part[i + half];
+#if NORMEXP_VECTOR_BYTES == 64
+    const __m256 eight = __m256(half_of(v.part[0], 0)) + __m256(half_of(v.part[0], 1));
+#elif NORMEXP_VECTOR_BYTES == 32
+    const __m256 eight = __m256(v.part[0]);
+#endif
+#if NORMEXP_VECTOR_BYTES > 16
+    const __m128 four = _mm256_castps256_ps128(eight) + _mm256_extractf128_ps(eight, 1);
+#else
+    const VecF four = v.part[0];
+#endif
+    return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
 NORMEXP_INLINE void store_floats(float* p, FloatLanes v) {
@@ -636,10 +710,23 @@ NORMEXP_INLINE unsigned equal_lanes(FloatLanes v, double value) {
 }
 NORMEXP_INLINE unsigned equal_lanes(Lanes v, double value) {
     unsigned bits = 0;
+#if NORMEXP_VECTOR_BYTES == 64
+    NORMEXP_EACH_DOUBLE bits |= unsigned(_mm512_cmp_pd_mask(__m512d(v.part[i]), _mm512_set1_pd(value), _CMP_EQ_OQ))
+                                << (8 * i);
+#elif NORMEXP_VECTOR_BYTES == 32
+    NORMEXP_EACH_DOUBLE bits |=
+        unsigned(_mm256_movemask_pd(_mm256_cmp_pd(__m256d(v.part[i]), _mm256_set1_pd(value), _CMP_EQ_OQ))) << (4 * i);
+#elif defined(__SSE2__)
+    NORMEXP_EACH_DOUBLE bits |= unsigned(_mm_movemask_pd(_mm_cmpeq_pd(__m128d(v.part[i]), _mm_set1_pd(value))))
+                                << (2 * i);
+#else
     double buffer[lane_count];
     store_doubles(buffer, v);
     for (int lane = 0; lane < lane_count; ++lane) bits |= unsigned(buffer[lane] == value) << lane;
+#endif
     return bits;
 }
+constexpr unsigned every_lane = (1u << lane_count) - 1;
+NORMEXP_INLINE bool all_zero(Lanes v) { return equal_lanes(v, 0.0) == every_lane; }
 
 }  // namespace normexp::NORMEXP_LEVEL

@@ -12,14 +12,15 @@ constexpr double atanh_coefficients[] = {0x1.5555555555592p-1, 0x1.999999997fd77
                                          0x1.c71c520607208p-3, 0x1.74663fa24cd53p-3, 0x1.39a1a6f3b88a4p-3,
                                          0x1.2f0634a5f7592p-3};
 
-// In double, relative error below 2^-52: 1 + rest = 2^k z, log z = 2 atanh(s) with s = (z - 1) / (z + 1), arranged as
-// f - f^2/2 + s (f^2/2 + R), f = z - 1, so that the rounded part is small beside f. What 1 + rest rounds off is put back.
+// In double, relative error below 2^-51.5: 1 + rest = 2^k z, log z = 2 atanh(s) with s = (z - 1) / (z + 1), arranged as
+// f - f^2/2 + s (f^2/2 + R), f = z - 1, so that the rounded part is small beside f. What 1 + rest rounds off is put back,
+// as if z were 1: where it is not, that is less than a last place of the logarithm.
 template <class V>
 NORMEXP_INLINE V log1p_one_word(V rest) {
     const Two<V> u = two_sum(broadcast<V>(1.0), rest);
     const Split<V> parts = split(u.hi);
     const V f = parts.z - broadcast<V>(1.0);
-    const V rounded_off = u.lo * parts.inverse_power / parts.z;
+    const V rounded_off = u.lo * parts.inverse_power;
     const V s = f / (parts.z + broadcast<V>(1.0));
     const V z = s * s;
     constexpr int last = sizeof atanh_coefficients / sizeof atanh_coefficients[0] - 1;

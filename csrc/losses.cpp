@@ -41,7 +41,7 @@ void losses(const Job& job, std::int64_t first, std::int64_t last, PlainSum* res
         else
             labelled_rows<T>(job, first, last, sum);
     });
-    *result = {sum.sum.hi, sum.sum.lo};
+    *result = sum.value();
     if (job.stream) stream_fence();
 }
 
@@ -68,7 +68,7 @@ void loss_at_label(const Job& job, std::int64_t index, const PlainState& total, 
         const auto state = unplain<typename Native<T>::Width>(total);
         if (at != no_label) finish_loss(row, labelled_loss(row, at, of.logit, state), sum);
     });
-    *result = {sum.sum.hi, sum.sum.lo};
+    *result = sum.value();
 }
 void gradient_at_label(const Job& job, std::int64_t index, const PlainState& total, const PlainLabel& of) {
     with_row(job, index, [&]<class T>(Row<T>& row, std::int64_t at) {

@@ -25,10 +25,35 @@ NORMEXP_INLINE V gradient_at(V x, const State<Width, V>& state, V gain) {
     return -rounded(times(multiply(others, reciprocal(add(one, state.rest))), gain));
 }
 
-// Adds to a sum of losses. Beyond the finite numbers the second word is NaN, and is passed over at the end.
+// A sum of losses: sixteen sums, row i in sum i mod 16, so that sixteen rows are added in one go. Beyond the finite numbers
+// the second word is NaN, and is passed over at the end.
 struct LossSum {
-    Two<double> sum{0.0, 0.0};
-    void add(double loss) { sum = accumulate(sum, Two<double>{loss, 0.0}); }
+    double hi[lane_count] = {}, lo[lane_count] = {};
+
+    void add(std::int64_t row, double loss) {
+        const int lane = int(row % lane_count);
+        const Two<double> sum = accumulate(Two<double>{hi[lane], lo[lane]}, {loss, 0.0});
+        hi[lane] = sum.hi, lo[lane] = sum.lo;
+    }
+    // Those of sixteen rows.
+    void add(std::int64_t first_row, Lanes losses) {
+        if (first_row % lane_count == 0) {
+            const Two<Lanes> sum = accumulate(lanes(), {losses, broadcast<Lanes>(0.0)});
+            store_doubles(hi, sum.hi), store_doubles(lo, sum.lo);
+            return;
+        }
+        double each[lane_count];
+        store_doubles(each, losses);
+        for (int i = 0; i < lane_count; ++i) add(first_row + i, each[i]);
+    }
+    PlainSum value() const {
+        Two<double> sum{0.0, 0.0};
+        for (int lane = 0; lane < lane_count; ++lane) sum = accumulate(sum, {hi[lane], lo[lane]});
+        return {sum.hi, sum.lo};
+    }
+
+private:
+    Two<Lanes> lanes() const { return {load_doubles(hi), load_doubles(lo)}; }
 };
 
 template <class T>
@@ -56,7 +81,7 @@ static void ignore_row(Row<T>& row) {
 template <class T>
 static void finish_loss(Row<T>& row, double loss, LossSum& sum) {
     if (row.value) store_one<T>(row.value, loss);
-    sum.add(loss);
+    sum.add(row.index, loss);
 }
 
 template <class T>

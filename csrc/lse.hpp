@@ -116,15 +116,16 @@ NORMEXP_INLINE bool is_single(double base) {
     if constexpr (!__is_same(Width, Single) || scaled) return false;
     return base >= -single_limit && base <= single_limit;
 }
-// 2^-60 exp(-r0): what the sum of exp_single's results, or one of them, is to be multiplied by.
 NORMEXP_INLINE double single_factor(double base) {
     const float rounder = float(single_rounder);
-    const float n = __builtin_fmaf(float(base), float(single_log2_e), rounder) - rounder;
-    return exp<Narrow>(single_correction(base, double(n))) / single_excess;
+    const float steps = __builtin_fmaf(float(base), float(single_per_unit), rounder) - rounder;
+    return single_correction(base, double(steps));
 }
-NORMEXP_INLINE Lanes single_factor(Lanes base) {
-    const FloatLanes n = single_shifted(narrow(base)) - broadcast<FloatLanes>(single_rounder);
-    return exp<Narrow>(single_correction(base, widen(n))) * (1.0 / single_excess);
+NORMEXP_INLINE Lanes single_factor(Lanes base) { return single_correction(base, widen(single_steps(narrow(base)))); }
+// Partial sums in two words, of which the second comes to less than 2^-16 of the whole: adding those in floats loses 2^-40.
+NORMEXP_INLINE double sum_lanes(Lanes first, FloatLanes second) { return sum_lanes(first) + double(sum_lanes(second)); }
+NORMEXP_INLINE Lanes tree_sum(Lanes* first, FloatLanes* second, std::int64_t used) {
+    return tree_sum(first, used) + widen(tree_sum(second, used));
 }
 NORMEXP_INLINE double single_rest(double sum, double factor) {
     const double rest = sum * factor;
@@ -210,7 +211,7 @@ NORMEXP_INLINE void fold_into(BiasedSum& s, Two<FloatLanes> e) {
     s.low = s.low + ((e.hi - (sum - s.sum)) + e.lo);
     s.sum = sum;
 }
-NORMEXP_INLINE Lanes value_of(const BiasedSum& s) { return (widen(s.sum) - broadcast<Lanes>(sum_bias)) + widen(s.low); }
+NORMEXP_INLINE FloatLanes without_bias(const BiasedSum& s) { return s.sum - broadcast<FloatLanes>(sum_bias); }  // exact
 
 // For softmax, which needs the sum but not relative to its largest term: that one is not left out. Cheaper than
 // fold_single(), which keeps the digits of a small rest by adding in double (docs/performance.md).
@@ -243,7 +244,7 @@ NORMEXP_INLINE double fold_shares(const T* x, std::int64_t count, double from, L
             if constexpr (keep) keep_single(kept + at / lane_count, e);
             fold_into(sum, first_lanes(e, valid));
         });
-    return sum_lanes(value_of(sum)) * factor - 1.0;
+    return sum_lanes(widen(without_bias(sum)), sum.low) * factor - 1.0;
 }
 
 template <bool keep, class T>
@@ -282,7 +283,7 @@ NORMEXP_INLINE double fold_single(const T* x, std::int64_t count, double from, s
             if (valid < lane_count) e = first_lanes(e, valid);
             fold(e);
         });
-    return single_rest(sum_lanes(sum + widen(low)), factor);
+    return single_rest(sum_lanes(sum, low), factor);
 }
 
 // Reduces x[0 .. count), count <= block_size. With `keep`, leaves excess * exp(x - max) in `kept`, for the map to come.

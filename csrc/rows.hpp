@@ -164,6 +164,7 @@ NORMEXP_INLINE void negate(T* element) {
 template <class T>
 struct Row {
     const Job& job;
+    std::int64_t index = 0;
     const char *x, *mask, *target;
     char *out, *value;
     bool any = false;  // an element of the blocks read so far is not masked
@@ -173,6 +174,7 @@ struct Row {
     explicit Row(const Job& j) : job(j) {}
 
     void move_to(std::int64_t row) {
+        index = row;
         const Offsets at = row_offsets(job, row);
         x = job.x + at.x, out = job.out ? job.out + at.out : nullptr, mask = job.mask ? job.mask + at.mask : nullptr;
         target = job.target ? job.target->data + at.target : nullptr;
@@ -453,7 +455,7 @@ NORMEXP_INLINE bool cancels(double value, double max, double margin) {
     const double size = value < 0 ? -value : value, whole = max < 0 ? -max : max;
     return size < margin * whole;
 }
-// Single leaves 2^-25.57 in log(1 + rest): beside a result below 1 that is as much as 0.34 units of float32, or more.
+// Single leaves 2^-27.6 in log(1 + rest): beside a result far below 1 that is as much as a unit of float32, or more.
 NORMEXP_INLINE bool cancels_single(double value, double max) { return max < 0 && value < 1.0 && value > -1.0; }
 // Narrow is good to 2^-33 of max: below 2^-6 it would cost 2^-27, an eighth of a unit of float32. Wide is good to
 // 2^-55 of max: at 2^-27 that leaves float32 2^-28, at 1/4 it leaves float64 1.1 units.

@@ -3,27 +3,39 @@
 // What ruins a float softmax is rounding x - max: at a distance of 16 to 32 that alone costs 16 units in the last place.
 // Here it is never formed. x itself is reduced, exactly, and so is the base that the exponentials are measured from:
 //
-//     x = n ln 2 + r        base = n0 ln 2 + r0        exp(x - base) = 2^(n - n0) e^r * exp(-r0)
+//     x = m ln 2 / 16 + r        base = m0 ln 2 / 16 + r0        exp(x - base) = 2^((m - m0) / 16) e^r * exp(-r0)
 //
-// The last factor is the same for the whole block, and is applied in double. r and e^r = 1 + t are kept in two floats each:
-// rounding them would cost most of the unit that the result may be off by. Errors, relative (docs/accuracy.md): 2^-27.3 (of
-// the second word of r), Horner 2^-27, 2^-28.5 for the last step, polynomial 2^-27.9: 2^-25.57, a third of half a unit each
-// in an exponential and in their sum.
+// The last factor is the same for the whole block, and is applied in double. The first is a power of two and one of sixteen
+// values in a table, each in two floats. |r| <= 0.0226 makes e^r - 1 so small that rounding it costs no more than 2^-30. The
+// result has two words. Errors, relative (docs/accuracy.md): 2^-30 each of r, e^r - 1 and the power's second word,
+// polynomial 2^-29: 2^-27.6 together, a twelfth of half a unit.
 #pragma once
+
+#include <bit>
 
 #include "words.hpp"
 
 namespace normexp::NORMEXP_LEVEL {
 
-// (e^r - 1 - r) / r^2 on |r| <= 0.35 (tools/minimax.py). Error 2^-28.2; with the coefficients rounded to floats, 2^-27.6.
-constexpr double single_coefficients[] = {0x1.fffffb56ed0bbp-2, 0x1.55548994c153cp-3, 0x1.555915f7631ddp-5,
-                                          0x1.123fb4b6c1aa0p-7, 0x1.6a1a8ea626bd8p-10};
-constexpr double single_log2_e = 0x1.715476p+0;
-constexpr double single_ln2_first = 0x1.62e43p-1;     // ln 2 in two floats. x - n * first is a multiple of 2^-25 below
-constexpr double single_ln2_second = -0x1.05c61p-29;  // 1/2, so a fused multiply-add leaves it without error.
-constexpr double single_rounder = 0x1.8p23;           // adding it rounds to an integer and leaves that in the low bits
+// (e^r - 1 - r) / r^2 on |r| <= 0.0226 (tools/minimax.py). Error 2^-29.0, and so with the coefficients rounded to floats.
+constexpr double single_coefficients[] = {0x1.00024e1f8371ap-1, 0x1.5555a0c453eeap-3};
+constexpr double single_per_unit = 0x1.715476p+4;  // 16 / ln 2
+// ln 2 / 16 in two floats. Both x, if m is not 0, and m * first are multiples of 2^-29, and x - m * first is below 2^-5: a
+// fused multiply-add leaves it without error.
+constexpr double single_step_first = 0x1.62e43p-5;
+constexpr double single_step_second = -0x1.05c61p-33;
+constexpr double single_rounder = 0x1.8p23;  // adding it rounds to an integer and leaves that in the low bits
+// 2^(k/16) in a float, and what that misses of it, relative to it (tools/minimax.py).
+alignas(64) constexpr float single_powers[] = {0x1.000000p+0, 0x1.0b5586p+0, 0x1.172b84p+0, 0x1.2387a6p+0,
+                                               0x1.306fe0p+0, 0x1.3dea64p+0, 0x1.4bfdaep+0, 0x1.5ab07ep+0,
+                                               0x1.6a09e6p+0, 0x1.7a1148p+0, 0x1.8ace54p+0, 0x1.9c4918p+0,
+                                               0x1.ae89fap+0, 0x1.c199bep+0, 0x1.d5818ep+0, 0x1.ea4afap+0};
+alignas(64) constexpr float single_power_rests[] = {0x0.0p+0,        0x1.8d96d4p-25,  -0x1.9c0c22p-27, 0x1.964904p-25,
+                                                    0x1.125002p-25,  0x1.370be4p-25,  -0x1.0a3550p-25, -0x1.00d8acp-27,
+                                                    0x1.26055cp-26,  -0x1.05cb44p-25, 0x1.67a1cap-28,  0x1.a3b5e4p-28,
+                                                    -0x1.f9c304p-27, -0x1.6961b4p-28, -0x1.a5217cp-28, 0x1.61428ep-28};
 
-// Up to this size of the base, n is right to 2^16 * log2(e) * 2^-25 < 0.003, so |r| stays below 0.35.
+// Up to this size of the base, m is right to 2^16 * 16 / ln 2 * 2^-26.2 < 0.021, so |r| stays below 0.0226.
 constexpr double single_limit = 0x1p16;
 // Exponentials carry 2^60, so that their second words are normal numbers down to float's smallest subnormal, e^-103.3.
 // Further below the base than this they are cut off, at 2^-180, where a million of them still round to nothing.
@@ -49,47 +61,64 @@ NORMEXP_INLINE Pack<K> each(F f) {
 }
 
 struct SingleBase {
-    FloatLanes lowest;  // base - single_lowest
-    IntLanes offset;    // turns the low bits that hold n into the exponent of 2^(n - n0 + 60)
+    FloatLanes lowest;   // base - single_lowest
+    FloatLanes rounder;  // single_rounder - m0
 };
 
-NORMEXP_INLINE FloatLanes single_shifted(FloatLanes x) {
-    return fma(x, broadcast<FloatLanes>(single_log2_e), broadcast<FloatLanes>(single_rounder));
+NORMEXP_INLINE FloatLanes single_shifted(FloatLanes x, FloatLanes rounder) {
+    return fma(x, broadcast<FloatLanes>(single_per_unit), rounder);
+}
+// m0 of a base.
+NORMEXP_INLINE FloatLanes single_steps(FloatLanes base) {
+    const FloatLanes rounder = broadcast<FloatLanes>(single_rounder);
+    return single_shifted(base, rounder) - rounder;
 }
 NORMEXP_INLINE SingleBase single_base(FloatLanes base) {
-    return {base - broadcast<FloatLanes>(single_lowest),
-            std::uint32_t(127 + single_excess_bits) - bits_of(single_shifted(base))};
+    return {base - broadcast<FloatLanes>(single_lowest), broadcast<FloatLanes>(single_rounder) - single_steps(base)};
 }
-// What exp(-r0) is to be taken of: -r0, in double (V is double or Lanes).
+// exp(-r0) / 2^60: what the sum of exp_single's results, or one of them, is to be multiplied by (V is double or Lanes).
 template <class V>
-NORMEXP_INLINE V single_correction(V base, V rounded_base_n) {
-    return fma(rounded_base_n, broadcast<V>(0x1.62e42fefa39efp-1), -base);
+NORMEXP_INLINE V single_correction(V base, V steps) {
+    const V d = fma(steps, broadcast<V>(0x1.62e42fefa39efp-5), -base);  // below 0.0226: d^6 / 720 is 2^-42
+    V p = broadcast<V>(1.0 / 120);
+    constexpr double inverse_factorials[] = {1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0};
+    for (const double c : inverse_factorials) p = fma(p, d, broadcast<V>(c));
+    return p * (1.0 / single_excess);
 }
+
+// The powers as exp_single wants them: m - m0 = 16 n + k lies in the low bits of a float, whose bits, shifted by 19 places,
+// are n in the place of the exponent and k in the first bits of the significand. There k is taken off beforehand.
+struct SinglePowers {
+    float of[lane_count];
+};
+constexpr SinglePowers single_shifted_powers() {
+    SinglePowers r{};
+    for (std::uint32_t k = 0; k < lane_count; ++k) {
+        const std::uint32_t bits = std::bit_cast<std::uint32_t>(single_powers[k]);
+        r.of[k] = std::bit_cast<float>(bits + (std::uint32_t(single_excess_bits) << 23) - (k << 19));
+    }
+    return r;
+}
+alignas(64) constexpr SinglePowers single_table = single_shifted_powers();
 
 // hi + lo = 2^60 exp(x - base) exp(r0).
 template <int K>
 NORMEXP_INLINE Two<Pack<K>> exp_single(Pack<K> x, const SingleBase& base) {
     const auto number = [](double value) NORMEXP_INLINE_LAMBDA { return broadcast<FloatLanes>(value); };
-    const auto c = [&](int k) NORMEXP_INLINE_LAMBDA { return number(single_coefficients[k]); };
 #define NORMEXP_STEP(expression) each<K>([&](int i) NORMEXP_INLINE_LAMBDA { return expression; })
     x = NORMEXP_STEP(at_least(x.of[i], base.lowest));
-    const auto shifted = NORMEXP_STEP(single_shifted(x.of[i]));
-    const auto n = NORMEXP_STEP(shifted.of[i] - number(single_rounder));
-    const auto first = NORMEXP_STEP(fma(n.of[i], number(-single_ln2_first), x.of[i]));  // exact
-    const auto r = NORMEXP_STEP(fma(n.of[i], number(-single_ln2_second), first.of[i]));
-    const auto r_low = NORMEXP_STEP(fma(n.of[i], number(-single_ln2_second), first.of[i] - r.of[i]));
+    const auto shifted = NORMEXP_STEP(single_shifted(x.of[i], base.rounder));
+    const auto m = NORMEXP_STEP(shifted.of[i] - base.rounder);
+    const auto first = NORMEXP_STEP(fma(m.of[i], number(-single_step_first), x.of[i]));  // exact
+    const auto r = NORMEXP_STEP(fma(m.of[i], number(-single_step_second), first.of[i]));
     const auto square = NORMEXP_STEP(r.of[i] * r.of[i]);
-    const auto odd = NORMEXP_STEP(fma(c(3), r.of[i], c(2)));  // pairs of coefficients, then powers of the square
-    const auto even = NORMEXP_STEP(fma(c(1), r.of[i], c(0)));
-    const auto top = NORMEXP_STEP(fma(c(4), square.of[i], odd.of[i]));
-    const auto q = NORMEXP_STEP(fma(top.of[i], square.of[i], even.of[i]));
-    const auto small = NORMEXP_STEP(fma(q.of[i], square.of[i], r_low.of[i]));  // below |r|: a fast two-sum, t + t_low
-    const auto t = NORMEXP_STEP(r.of[i] + small.of[i]);
-    const auto t_low = NORMEXP_STEP(small.of[i] - (t.of[i] - r.of[i]));
-    const auto power = NORMEXP_STEP(exponent_from_low_bits(shifted.of[i], base.offset));
+    const auto q = NORMEXP_STEP(fma(number(single_coefficients[1]), r.of[i], number(single_coefficients[0])));
+    const auto power_rest = NORMEXP_STEP(look_up(single_power_rests, shifted.of[i]));
+    const auto small = NORMEXP_STEP(fma(q.of[i], square.of[i], power_rest.of[i]));
+    const auto t = NORMEXP_STEP(r.of[i] + small.of[i]);  // e^r - 1, and the second word of the power of 2
+    const auto power = NORMEXP_STEP(plus_shifted_bits(look_up(single_table.of, shifted.of[i]), shifted.of[i]));
     const auto hi = NORMEXP_STEP(fma(power.of[i], t.of[i], power.of[i]));
-    const auto rounded_off = NORMEXP_STEP(fma(power.of[i], t.of[i], power.of[i] - hi.of[i]));
-    return {hi, NORMEXP_STEP(fma(power.of[i], t_low.of[i], rounded_off.of[i]))};
+    return {hi, NORMEXP_STEP(fma(power.of[i], t.of[i], power.of[i] - hi.of[i]))};
 #undef NORMEXP_STEP
 }
 NORMEXP_INLINE Two<FloatLanes> exp_single(FloatLanes x, const SingleBase& base) {

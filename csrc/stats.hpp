@@ -68,7 +68,7 @@ static StatsState<Width> fold_stats(const T* x, std::int64_t count) {
             };
             const auto whole = [&](std::int64_t at) NORMEXP_INLINE_LAMBDA { part(at, lane_count, lane_count); };
             visit_sixteens<lane_count>(count, skipped, whole, whole, part);
-            return {{max, single_rest(sum_lanes(sum + widen(low)), factor)}, single_rest(sum_lanes(pull), factor)};
+            return {{max, single_rest(sum_lanes(sum, low), factor)}, single_rest(sum_lanes(pull), factor)};
         }
     auto sum = number<Num<Width, Lanes>>(0.0), pull = sum;
     const auto part = [&](std::int64_t at, int left_out, int valid) NORMEXP_INLINE_LAMBDA {

@@ -67,6 +67,7 @@ NORMEXP_INLINE Two<V> accumulate(Two<V> a, Two<V> b) {
 // One-word twins, so that the code of a row reads the same in both widths.
 NORMEXP_INLINE double add(double a, double b) { return a + b; }
 NORMEXP_INLINE Lanes add(Lanes a, Lanes b) { return a + b; }
+NORMEXP_INLINE FloatLanes add(FloatLanes a, FloatLanes b) { return a + b; }
 NORMEXP_INLINE double multiply(double a, double b) { return a * b; }
 NORMEXP_INLINE Lanes multiply(Lanes a, Lanes b) { return a * b; }
 NORMEXP_INLINE double reciprocal(double a) { return 1.0 / a; }

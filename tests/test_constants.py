@@ -16,7 +16,7 @@ SOURCE = "\n".join(path.read_text() for path in sorted(CSRC.glob("*.?pp")))
 HEXADECIMAL = re.compile(r"-?0x[0-9a-f.]+(?:p[+-]?\d+)?", re.IGNORECASE)
 
 EXP_REACH = float(log(2) / 2 * mpf("1.0001"))  # what rounding d log2(e) may add to half of ln 2 is far less
-SINGLE_REACH = 0.35  # it is more in floats: csrc/single.hpp
+SINGLE_REACH = 0.0226  # of ln 2 / 32, and more: csrc/single.hpp
 LOG_REACH = float((sqrt(2) - 1) / (sqrt(2) + 1))
 
 
@@ -102,17 +102,24 @@ def test_logarithms_of_two() -> None:
 
 
 def test_constants_in_floats() -> None:
-    assert constant("single_log2_e") == float(np.float32(1 / log(2)))
-    first, second = constant("single_ln2_first"), constant("single_ln2_second")
-    assert first == float(np.float32(log(2)))
-    assert second == float(np.float32(log(2) - mpf(first)))
-    # x - n * first is a multiple of 2^-25 for every float x beyond 0.34: first is a multiple of 2^-21.
-    assert (first * 2**21).is_integer()
-    # The quotient n is right to 0.003, so that |r| stays below 0.35.
+    assert constant("single_per_unit") == minimax.nearest_float(16 / log(2))
+    first, second = constant("single_step_first"), constant("single_step_second")
+    assert first == minimax.nearest_float(log(2) / 16)
+    assert second == minimax.nearest_float(log(2) / 16 - mpf(first))
+    # x - m * first is a multiple of 2^-29 where m is not 0: first is one, and so is every float x beyond ln 2 / 32.
+    assert (first * 2**29).is_integer()
+    assert float(np.spacing(np.float32(log(2) / 33))) == 2**-29
+    # The quotient m is right to 0.021, so that |r| stays below 0.0226, and that below 2^-5.
     size = constant("single_limit") + 125
-    slip = size * abs(constant("single_log2_e") - 1 / log(2))
-    assert slip < 0.003
-    assert log(2) * (0.5 + slip) < SINGLE_REACH
+    slip = size * abs(constant("single_per_unit") - 16 / log(2))
+    assert slip < 0.021
+    assert log(2) / 16 * (0.5 + slip) < SINGLE_REACH < 2**-5
+
+
+def test_powers_in_floats() -> None:
+    powers, rests = minimax.powers_single()
+    for name, found in ("single_powers", powers), ("single_power_rests", rests):
+        assert [float.fromhex(word) for word in words(name, "float")] == found
 
 
 def test_fixed_point_logarithm() -> None:

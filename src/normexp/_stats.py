@@ -80,7 +80,7 @@ def row_stats(logits: ArrayLike, target: ArrayLike | None = None, /, *, axis: Su
 
     Notes
     -----
-    Accuracy is that of `logsumexp`, `log_softmax` and `cross_entropy`: at most 0.51 ULP in float16 and bfloat16, 1.5 in
+    Accuracy is that of `logsumexp`, `log_softmax` and `cross_entropy`: at most 0.51 ULP in float16 and bfloat16, 1 in
     float32 and 2 in float64, for entropies as well, however near to 0 they are.
 
     In a row with a NaN, `argmax` is its position, `rank` the number of classes, and all else NaN. In a row with +inf,

@@ -22,7 +22,7 @@ class LogSumExp:
 
     Notes
     -----
-    The error of `value` is at most 0.51 ULP in float16 and bfloat16, 1.5 in float32 and 2 in float64 when it is at
+    The error of `value` is at most 0.51 ULP in float16 and bfloat16, 1 in float32 and 2 in float64 when it is at
     least a quarter of the largest logit in absolute value. When it is smaller, because that and the logarithm of the
     sum cancel, the error is at most 2**-55 of the largest logit: the data that `logsumexp` would read again are gone.
 

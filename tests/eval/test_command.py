@@ -163,7 +163,7 @@ def test_a_file_is_not_held_in_memory(tmp_path, kind):
             [sys.executable, "-c", MEASURE, *arguments], capture_output=True, text=True, check=True, timeout=120
         )
         peaks.append(int(done.stdout.split()[-1]) << 10)
-    # The sample of 32 MiB, twice while it is put together; a block; what the process needs without any file.
+    # The sample of 32 MiB, twice while it is put together; a block of 16; what is imported beyond `config`.
     assert peaks[1] - peaks[0] < 120 << 20
 
 

@@ -123,7 +123,8 @@ def test_an_impossible_label(evaluate, classes):
     logits = np.zeros((20, classes), np.float32)
     logits[7, 1] = -np.inf
     np.savez("both.npz", logits=logits, labels=np.ones(20, int))
-    got, _ = evaluate("both.npz")
+    got, printed = evaluate("both.npz")
+    assert "a label is impossible" in printed
     assert got["cross_entropy"] == got["perplexity"] == got["cross_entropy_at_temperature"] == "inf"
     assert got["temperature"] == "nan"
     assert got["brier_score"] == pytest.approx((19 * (1 - 1 / classes) + 1 + 1 / (classes - 1)) / 20, rel=1e-6)

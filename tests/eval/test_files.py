@@ -119,4 +119,5 @@ def test_same_figures(evaluate, kind, block_bytes, monkeypatch):
     for key, value in textbook.figures(LOGITS, LABELS).items():
         assert got[key] == pytest.approx(value, rel=1e-5), key
     assert got["temperature"] == pytest.approx(textbook.best_temperature(LOGITS, LABELS), rel=1e-4)
-    assert "203 x 17" in printed
+    assert f"{got['logits']['name']}: 203 x 17 " in printed
+    assert f"{got['labels']['name']}: 203 " in printed

@@ -145,6 +145,26 @@ def test_a_sorted_file_is_read_once(evaluate, monkeypatch, by):
     assert got["temperature"] == pytest.approx(textbook.best_temperature(logits, labels), rel=T_CLOSE)
 
 
+@pytest.mark.parametrize("share", [0, 0.01, 0.1])
+def test_labels_that_say_little_are_read_once_or_twice(evaluate, monkeypatch, share):
+    """A sample of them has its best 1 / T anywhere near 0, on either side."""
+    monkeypatch.setattr(the_run, "_SAMPLE_BYTES", 200_000)
+    rng = np.random.default_rng(7)
+    logits = (rng.standard_normal((2_000, 1_000)) * 3).astype(np.float32)
+    labels = np.where(rng.random(2_000) < share, logits.argmax(1), rng.integers(1_000, size=2_000))
+    np.save("x.npy", logits)
+    np.save("t.npy", labels)
+    passes = counted(monkeypatch)
+    got, _ = evaluate("x.npy", "t.npy")
+    assert len(passes) <= 2
+    if textbook.slope_at(logits, labels, 1e-3) < 0:
+        assert got["temperature"] == pytest.approx(textbook.best_temperature(logits, labels), rel=T_CLOSE)
+    else:
+        assert (got["temperature"], got["temperature_bound"]) == (HIGHEST, "at least")
+    best = textbook.loss_at(logits, labels, got["temperature"])
+    assert got["cross_entropy_at_temperature"] == pytest.approx(best, abs=LOSS_CLOSE)
+
+
 def test_a_file_that_misleads_is_read_again(evaluate, monkeypatch):
     """An archive can only be read from its beginning, where the rows are the easy ones here."""
     monkeypatch.setattr(the_run, "_SAMPLE_BYTES", 40_000)

@@ -109,6 +109,24 @@ void statistics(const Format& f, bool side_by_side, Kind kind, std::int64_t coun
     digest.add(argmax), digest.add(rank);
 }
 
+void evaluation(const Format& f, bool side_by_side, Kind kind, std::int64_t count, std::int64_t length,
+                Digest& digest) {
+    Call call(f, Op::evaluate, kind, count, length, side_by_side);
+    const std::vector<std::int64_t> labels = call.labels();
+    Target target{};
+    target.type = TargetType::int64, target.data = reinterpret_cast<const char*>(labels.data());
+    target.ignore_index = -1;
+    call.job.outer[0].target = 8, call.job.target = &target, call.job.temperature = 0.7;
+    plan(call.job);
+    const Evaluation sums = run_evaluate(call.job);
+    std::vector<double> all{double(sums.bad_row), sums.rows, sums.loss, sums.entropy,
+                            sums.brier,           sums.top1, sums.top5, sums.log_sum,
+                            sums.label_distance};
+    const auto add = [&](const auto& values) { all.insert(all.end(), std::begin(values), std::end(values)); };
+    add(sums.cumulant), add(sums.bin_rows), add(sums.bin_confidence), add(sums.bin_right);
+    digest.add(all);
+}
+
 // ---- all of it ----------------------------------------------------------------------------------------------------------
 
 // Calls f(kind, rows, length, digest): short and middling rows of every kind, a few longer than a block; prints the digest.
@@ -138,6 +156,9 @@ void all(const Format& f) {
             });
         over_lengths(f, "statistics", how, [&](Kind kind, Size count, Size length, Digest& digest) {
             statistics(f, side_by_side, kind, count, length, digest);
+        });
+        over_lengths(f, "evaluation", how, [&](Kind kind, Size count, Size length, Digest& digest) {
+            evaluation(f, side_by_side, kind, count, length, digest);
         });
     }
     Digest digest;

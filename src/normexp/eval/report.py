@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 import normexp
 from normexp.eval.inputs import Inputs
@@ -31,14 +33,19 @@ class Report:
 def table(report: Report) -> Table:
     """Lay the figures out for the terminal."""
     inputs, sums, fit = report.inputs, report.sums, report.fit
-    grid = Table(title=f"{_what(inputs.logits)}\n{_what(inputs.labels)}", title_justify="left", title_style="none")
-    grid.add_column("")
-    grid.add_column("value", justify="right", no_wrap=True)
-    grid.add_column("")
+    title = Text(f"{_what(inputs.logits)}\n{_what(inputs.labels)}")  # brackets in a name are no markup
+    grid = Table(title=title, title_justify="left", title_style="none", show_header=False)
+    grid.add_column()
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column()
     rows = f"{report.ignored:,} more were ignored" if report.ignored else ""
     bins = len(sums.bin_rows)
     sign = {"at most": "≤ ", "at least": "≥ ", None: ""}[fit.bound]
-    why = "divides the logits" if fit.bound is None else "the loss still falls there"
+    why = "divides the logits"
+    if fit.bound is not None:
+        why = "the loss still falls there"
+    elif math.isnan(fit.temperature):
+        why = "a label is impossible, at any temperature"
     for name, value, note in (
         ("rows", f"{sums.rows:,.0f}", rows),
         ("classes", f"{inputs.classes:,}", ""),

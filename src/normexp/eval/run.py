@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from rich.console import Console
@@ -19,6 +20,10 @@ from normexp.eval.temperature import Expansion, Fit, minimize
 # Logits that the first guess is taken from, in bytes: hundreds of rows where there are tens of thousands of classes,
 # and few percent of what a pass over a large file costs.
 _SAMPLE_BYTES = 32 << 20
+# Above this share of log(classes), the loss at the best temperature is that of logits which say next to nothing of the
+# labels. The guess is then a temperature at which logits spread by this much, from where a polynomial reaches far.
+_UNINFORMED = 0.9
+_SPREAD = 0.1
 
 
 def run(
@@ -51,11 +56,11 @@ def run(
         from normexp.eval.plot import reliability
 
         picture = reliability(report, kind)
-    console().print(table(report))
     if json is not None:
         json.write(document(report))
     if plot is not None and picture is not None:
         plot.write_bytes(picture)
+    console().print(table(report))
 
 
 def measure(inputs: Inputs, progress: Progress) -> tuple[Sums, Fit]:
@@ -85,7 +90,13 @@ def _guess(inputs: Inputs) -> float:
     if sums.label_distance == 0 and not whole:
         return 1.0
     fit = minimize(expand, 1.0)
-    return fit.temperature if fit.temperature > 0 else 1.0
+    if not fit.temperature > 0:
+        return 1.0
+    if fit.loss < _UNINFORMED * math.log(inputs.classes):
+        return fit.temperature
+    # 1 / T is near 0, and for the whole file perhaps on the other side of it, where no temperature is.
+    spread = math.sqrt(max(expand(fit.temperature).derivatives[2], 0.0))
+    return fit.temperature * min(1.0, spread / _SPREAD or 1.0)
 
 
 def _pass(inputs: Inputs, temperature: float, progress: Progress) -> Sums:

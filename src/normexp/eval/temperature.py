@@ -25,7 +25,9 @@ HIGHEST: Final = 2.0**20
 # factor of about ten (measured: tests/eval/test_temperature.py).
 _TRUST_STEP: Final = 3e-5
 _TRUST_LOSS: Final = 1e-6
-# Otherwise a step is Newton's, and b changes by no more than this factor.
+# Where logits say little of the labels, b is near 0, and the loss all but quadratic as far as some times b.
+_FURTHEST: Final = 10.0
+# A step that is not believed is Newton's, and b changes by no more than this factor.
 _LONGEST_STEP: Final = 4.0
 # Each step that is not believed narrows a range of forty octaves; so many are never needed.
 _MOST_STEPS: Final = 200
@@ -59,23 +61,27 @@ class Expansion:
         return cls(inverse, (log_sum - at_label, first - at_label, *others), sums.label_distance == 0)
 
     def minimum(self) -> tuple[float, float] | None:
-        """Return b and the loss there, if they can be told from here."""
-        step, rough_step = self._step(len(self.derivatives)), self._step(len(self.derivatives) - 1)
-        if step is None or rough_step is None or abs(step - rough_step) > _TRUST_STEP:
+        """Return b and the loss there, if they can be told from here; b may be negative."""
+        terms = len(self.derivatives)
+        step, rough_step = self._step(terms), self._step(terms - 1)
+        if step is None or rough_step is None or abs(step - rough_step) > _TRUST_STEP * abs(1 + step):
             return None
-        loss, rough_loss = self._loss(step, len(self.derivatives)), self._loss(step, len(self.derivatives) - 1)
-        if abs(loss - rough_loss) > _TRUST_LOSS * abs(loss):
+        inverse = self.inverse * (1 + step)
+        loss = self.loss(inverse)
+        if abs(loss - self.loss(inverse, terms - 1)) > _TRUST_LOSS * abs(loss):
             return None
-        return self.inverse * (1 + step), loss
+        return inverse, loss
+
+    def loss(self, inverse: float, terms: int | None = None) -> float:
+        """Return the loss at another b: the polynomial's value, or that of its first terms."""
+        e = inverse / self.inverse - 1
+        return sum(d * e**n / math.factorial(n) for n, d in enumerate(self.derivatives[:terms]))
 
     def newton(self) -> float:
         """Return b after a step of Newton's method."""
         _, slope, curvature, *_ = self.derivatives
         factor = 1 - slope / curvature if curvature > 0 else math.inf if slope < 0 else 0.0
         return self.inverse * min(max(factor, 1 / _LONGEST_STEP), _LONGEST_STEP)
-
-    def _loss(self, e: float, terms: int) -> float:
-        return sum(d * e**n / math.factorial(n) for n, d in enumerate(self.derivatives[:terms]))
 
     def _step(self, terms: int) -> float | None:
         """Solve for slope 0 by Newton's method, near e = 0."""
@@ -88,7 +94,7 @@ class Expansion:
             if change <= 0:
                 return None
             before, e = e, e - float(slope(e)) / change
-            if not abs(e) < 0.5:
+            if not abs(e) < _FURTHEST:
                 return None
             if abs(e - before) <= 1e-12:
                 return e
@@ -143,8 +149,10 @@ def minimize(expand: Callable[[float], Expansion], start: float) -> Fit:
             inverse = ends[1]
             continue
         found = here.minimum()
-        if found is not None:
+        if found is not None and found[0] > ends[0]:
             return Fit(1 / found[0], found[1])
+        if found is not None:
+            return Fit(HIGHEST, here.loss(ends[0]), "at least")
         low, high = (inverse, high) if slope < 0 else (low, inverse)
         inverse = here.newton()
         if not low < inverse < high:
