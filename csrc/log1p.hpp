@@ -46,8 +46,9 @@ NORMEXP_INLINE Two<V> log1p(Two<V> rest)
 {
     const V y = log1p_one_word(rest.hi);
     const Two<V> inverse = scale_by(exp<Width>(Two<V>{-y, broadcast<V>(0.0)}), Width::unscale);
-    const Two<V> product = multiply(add(broadcast<V>(1.0), rest), inverse);
-    const V t = (product.hi - broadcast<V>(1.0)) + product.lo;
+    const Two<V> sum = add(broadcast<V>(1.0), rest), product = multiply(sum, inverse);
+    // multiply() leaves the product of the second words out, 2^-106: as much as a unit of a rest near 2^-53.
+    const V t = (product.hi - broadcast<V>(1.0)) + fma(sum.lo, inverse.lo, product.lo);
     return fast_two_sum(y, fma(t * broadcast<V>(-0.5), t, t));
 }
 
