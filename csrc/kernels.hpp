@@ -62,5 +62,7 @@ void gradient_at_label(const Job&, std::int64_t row, const PlainState&, const Pl
 void stats(const Job&, std::int64_t first, std::int64_t last);
 // evaluate.cpp
 void evaluate(const Job&, std::int64_t first, std::int64_t last, Evaluation*);
+// backward.cpp
+void backward(const Job&, std::int64_t first, std::int64_t last);
 
 }  // namespace normexp::NORMEXP_LEVEL

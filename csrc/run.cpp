@@ -133,6 +133,11 @@ void run_stats(const Job& job) {
     by_rows(job, [&](std::int64_t, std::int64_t first, std::int64_t last) { kernel.stats(job, first, last); });
 }
 
+void run_backward(const Job& job) {
+    const Kernels& kernel = kernels();
+    by_rows(job, [&](std::int64_t, std::int64_t first, std::int64_t last) { kernel.backward(job, first, last); });
+}
+
 static void add_to(Evaluation& total, const Evaluation& part) {
     if (total.bad_row < 0) total.bad_row = part.bad_row;
     total.rows += part.rows, total.loss += part.loss, total.entropy += part.entropy, total.brier += part.brier;

@@ -1,0 +1,263 @@
+"""The same functions as operators of PyTorch's: torch.ops.normexp.*, for whatever records graphs.
+
+An eager call does not come through here: it is faster without. Every operator has a CPU kernel (the engine; where that
+declines, PyTorch), a fake one for shapes, a gradient, and a rule for vmap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+from torch.library import custom_op
+
+from normexp import _engine
+from normexp.torch._cross_entropy import (
+    REDUCTIONS,
+    Options,
+    class_dim,
+    cross_entropy_backward,
+    nll_backward,
+)
+from normexp.torch._maps import LOG_SOFTMAX, SOFTMAX, bits, logsumexp_backward, map_backward
+
+_REDUCTION_NAMES = {number: name for name, number in REDUCTIONS.items()}
+
+
+def _or(made: Tensor | None, otherwise: Callable[[], Tensor]) -> Tensor:
+    return otherwise() if made is None else made
+
+
+def _like(x: Tensor) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+# ---- softmax and log_softmax -----------------------------------------------------------------------------------------
+
+
+@custom_op("normexp::softmax", mutates_args=())
+def softmax(x: Tensor, dim: int) -> Tensor:
+    """Softmax along one dimension."""
+    return _or(_engine.tensor_map(SOFTMAX, x, dim, False), lambda: torch.softmax(x, dim).contiguous())
+
+
+@custom_op("normexp::log_softmax", mutates_args=())
+def log_softmax(x: Tensor, dim: int) -> Tensor:
+    """Logarithm of softmax along one dimension."""
+    return _or(_engine.tensor_map(LOG_SOFTMAX, x, dim, False), lambda: torch.log_softmax(x, dim).contiguous())
+
+
+@custom_op("normexp::softmax_backward", mutates_args=())
+def softmax_backward(grad: Tensor, result: Tensor, dim: int) -> Tensor:
+    """Gradient by the logits, from that by the result of softmax."""
+    return map_backward(SOFTMAX, grad, result, dim).contiguous()
+
+
+@custom_op("normexp::log_softmax_backward", mutates_args=())
+def log_softmax_backward(grad: Tensor, result: Tensor, dim: int) -> Tensor:
+    """Gradient by the logits, from that by the result of log_softmax."""
+    return map_backward(LOG_SOFTMAX, grad, result, dim).contiguous()
+
+
+def _save_result(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
+    ctx.save_for_backward(output)
+    ctx.dim = inputs[1]
+
+
+def _differentiate(op: Any, backward: Any, number: int, composed: Any) -> None:  # noqa: ANN401
+    def of_op(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
+        (result,) = ctx.saved_tensors
+        return backward(grad, result, ctx.dim), None
+
+    def save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
+        ctx.save_for_backward(*inputs[:2])
+        ctx.dim = inputs[2]
+
+    def of_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
+        return *composed(grad, *ctx.saved_tensors, ctx.dim), None
+
+    op.register_fake(lambda x, dim: _like(x))
+    op.register_autograd(of_op, setup_context=_save_result)
+    op.register_vmap(_map_over_batch(op, 1))
+    backward.register_fake(lambda grad, result, dim: _like(result))
+    backward.register_autograd(of_backward, setup_context=save)
+    backward.register_vmap(_map_over_batch(backward, 2))
+
+
+def _map_over_batch(op: Any, tensors: int) -> Any:  # noqa: ANN401
+    """Make a vmap rule: the batch becomes the first dimension."""
+
+    def rule(info: Any, in_dims: Sequence[int | None], *args: Any) -> tuple[Tensor, int]:  # noqa: ANN401
+        *batched, dim = args
+        moved = [
+            t.movedim(at, 0) if at is not None else t.expand(info.batch_size, *t.shape)
+            for t, at in zip(batched, in_dims, strict=False)
+        ]
+        if moved[0].ndim == 1:  # rows of one element
+            return op(*(t.unsqueeze(-1) for t in moved), 1).squeeze(-1), 0
+        return op(*moved, dim if dim < 0 else dim + 1), 0
+
+    return rule
+
+
+def _softmax_twice(grad: Tensor, g: Tensor, y: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Differentiate y (g - sum(g y)), by g and by y."""
+    inner = (grad * y).sum(dim, keepdim=True)
+    pull = (g * y).sum(dim, keepdim=True)
+    return y * (grad - inner), grad * (g - pull) - g * inner
+
+
+def _log_softmax_twice(grad: Tensor, g: Tensor, y: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Differentiate g - exp(y) sum(g), by g and by y."""
+    shares = y.exp()
+    return grad - (grad * shares).sum(dim, keepdim=True), -grad * shares * g.sum(dim, keepdim=True)
+
+
+_differentiate(softmax, softmax_backward, SOFTMAX, _softmax_twice)
+_differentiate(log_softmax, log_softmax_backward, LOG_SOFTMAX, _log_softmax_twice)
+
+
+# ---- logsumexp -------------------------------------------------------------------------------------------------------
+
+
+@custom_op("normexp::logsumexp", mutates_args=())
+def logsumexp(x: Tensor, dims: list[int], keepdim: bool) -> Tensor:
+    """Logarithm of the sum of exponentials over dimensions from 0 to ndim - 1."""
+    return _or(_engine.tensor_logsumexp(x, bits(dims), keepdim), lambda: torch.logsumexp(x, dims, keepdim))
+
+
+@logsumexp.register_fake
+def _(x: Tensor, dims: list[int], keepdim: bool) -> Tensor:
+    kept = (1 if i in dims else n for i, n in enumerate(x.shape) if keepdim or i not in dims)
+    return x.new_empty(tuple(kept))
+
+
+def _save_rows(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
+    x, *call = inputs
+    ctx.save_for_backward(x, output)
+    ctx.call = call
+
+
+def _logsumexp_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+    x, result = ctx.saved_tensors
+    return logsumexp_backward(grad, x, result, *ctx.call), None, None
+
+
+logsumexp.register_autograd(_logsumexp_backward, setup_context=_save_rows)
+
+
+@logsumexp.register_vmap
+def _(info: Any, in_dims: Any, x: Tensor, dims: list[int], keepdim: bool) -> tuple[Tensor, int]:  # noqa: ANN401
+    return logsumexp(x.movedim(in_dims[0], 0), [d + 1 for d in dims], keepdim), 0
+
+
+# ---- losses ----------------------------------------------------------------------------------------------------------
+
+
+def takes_loss(
+    x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, label_smoothing: float
+) -> bool:
+    """Whether the arguments fit, as far as shapes and types tell; labels show when they are read."""
+    if not x.ndim or not 0 <= label_smoothing <= 1 or target.device != x.device:
+        return False
+    if target.requires_grad or (weight is not None and weight.requires_grad):
+        return False
+    dim = class_dim(x)
+    if weight is not None and (weight.dtype != x.dtype or weight.shape != x.shape[dim : dim + 1]):
+        return False
+    if target.is_floating_point():
+        return target.dtype == x.dtype and target.shape == x.shape and ignore_index < 0
+    return target.dtype in (torch.int64, torch.uint8) and target.shape == x.shape[:dim] + x.shape[dim + 1 :]
+
+
+@custom_op("normexp::cross_entropy", mutates_args=())
+def cross_entropy(
+    x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, label_smoothing: float, reduction: int
+) -> Tensor:
+    """Cross-entropy; reduction as PyTorch numbers it."""
+    made = _engine.tensor_loss(x, target, weight, ignore_index, label_smoothing, False, reduction)
+    if made is not None:
+        loss: Tensor = made[0]
+        return loss
+    name = _REDUCTION_NAMES[reduction]
+    return F.cross_entropy(
+        x, target, weight, ignore_index=ignore_index, reduction=name, label_smoothing=label_smoothing
+    ).clone()
+
+
+@custom_op("normexp::nll_loss", mutates_args=())
+def nll_loss(
+    x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, label_smoothing: float, reduction: int
+) -> Tensor:
+    """Negative log-likelihood; label_smoothing is 0."""
+    made = _engine.tensor_loss(x, target, weight, ignore_index, 0.0, True, reduction)
+    if made is not None:
+        loss: Tensor = made[0]
+        return loss
+    name = _REDUCTION_NAMES[reduction]
+    return F.nll_loss(x, target, weight, ignore_index=ignore_index, reduction=name).clone()
+
+
+def _gain(x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: int) -> float:
+    gain: float | None = _engine.tensor_gain(x, target, weight, ignore_index, reduction)
+    return float("nan") if gain is None else gain  # the mean over nothing
+
+
+@custom_op("normexp::cross_entropy_backward", mutates_args=())
+def cross_entropy_backward_op(
+    grad: Tensor,
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    label_smoothing: float,
+    reduction: int,
+) -> Tensor:
+    """Gradient of cross-entropy by the logits."""
+    options = Options(ignore_index, label_smoothing, reduction)
+    gain = _gain(x, target, weight, ignore_index, reduction)
+    return cross_entropy_backward(grad, x, target, weight, options, gain).contiguous()
+
+
+@custom_op("normexp::nll_loss_backward", mutates_args=())
+def nll_loss_backward_op(
+    grad: Tensor,
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    label_smoothing: float,
+    reduction: int,
+) -> Tensor:
+    """Gradient of nll_loss by the log-probabilities."""
+    options = Options(ignore_index, label_smoothing, reduction)
+    return nll_backward(grad, x, target, weight, options, _gain(x, target, weight, ignore_index, reduction)).contiguous()
+
+
+def _save_loss(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
+    x, target, weight, *call = inputs
+    ctx.save_for_backward(x, target, weight)
+    ctx.call = call
+
+
+def _fake_loss(
+    x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, label_smoothing: float, reduction: int
+) -> Tensor:
+    dim = class_dim(x)
+    return x.new_empty(x.shape[:dim] + x.shape[dim + 1 :] if reduction == _engine.NONE else ())
+
+
+def _define_loss(op: Any, backward: Any) -> None:  # noqa: ANN401
+    def of_op(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        return backward(grad, *ctx.saved_tensors, *ctx.call), None, None, None, None, None
+
+    op.register_fake(_fake_loss)
+    op.register_autograd(of_op, setup_context=_save_loss)
+    backward.register_fake(lambda grad, x, *rest: _like(x))
+
+
+_define_loss(cross_entropy, cross_entropy_backward_op)
+_define_loss(nll_loss, nll_loss_backward_op)
