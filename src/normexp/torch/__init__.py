@@ -1,8 +1,8 @@
 """The softmax family for PyTorch tensors: the functions and modules of `torch.nn`, on normexp's CPU engine.
 
 The functions have the signatures and semantics of `torch.nn.functional`; what the engine does not take (other devices,
-sparse or complex tensors, subclasses, ...) goes to PyTorch's own operator. `enable` puts the engine behind PyTorch's own
-operators, for code that is not to be changed.
+sparse or complex tensors, subclasses, ...) goes to PyTorch's own operator. `enable` puts the engine behind PyTorch's
+own operators, for code that is not to be changed.
 """
 
 try:

@@ -6,17 +6,19 @@ the gradient, in one pass. What has to be differentiable itself is made of PyTor
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from normexp import _engine
+from normexp.torch import _tensors
 from normexp.torch._maps import Refused
 from normexp.torch._plain import is_plain, is_undisturbed
+from normexp.torch._tensors import MEAN, NONE, SUM
 
-REDUCTIONS = {"none": _engine.NONE, "mean": _engine.MEAN, "sum": _engine.SUM}
+REDUCTIONS = {"none": NONE, "mean": MEAN, "sum": SUM}
 
 
 class Options(NamedTuple):
@@ -34,7 +36,7 @@ def class_dim(x: Tensor) -> int:
 
 def over_classes(each: Tensor, x: Tensor, options: Options) -> Tensor:
     """Return what comes one a row so that it broadcasts against the logits; a scalar stays one."""
-    return each.unsqueeze(class_dim(x)) if options.reduction == _engine.NONE else each
+    return each.unsqueeze(class_dim(x)) if options.reduction == NONE else each
 
 
 def labels_kept(target: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
@@ -60,30 +62,72 @@ def coefficients(x: Tensor, target: Tensor, weight: Tensor | None, options: Opti
 
 
 def cross_entropy_backward(
-    grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, options: Options, gain: float
+    grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, options: Options, gain: float | Tensor
 ) -> Tensor:
     """Return the gradient of cross-entropy by the logits; gain: its derivative by the sum of the rows' losses."""
     if not torch.is_grad_enabled() and is_plain(grad) and is_plain(x) and is_undisturbed():
         ignore_index, smoothing, reduction = options
-        each_row = reduction == _engine.NONE
-        factor = 1.0 if each_row else gain * grad.item()
-        made: Tensor | None = _engine.tensor_loss_gradient(x, target, weight, ignore_index, smoothing, factor)
+        each_row = reduction == NONE
+        factor = 1.0 if each_row else float(gain) * grad.item()
+        made = _tensors.loss_gradient(x, target, weight, ignore_index, smoothing, factor)
         if made is not None:
             return made.mul_(over_classes(grad, x, options)) if each_row else made
-    from normexp.torch._functional import softmax
-
     dim = class_dim(x)
-    shares = coefficients(x, target, weight, options)
-    return (softmax(x, dim) * shares.sum(dim, keepdim=True) - shares) * (over_classes(grad, x, options) * gain)
+    wanted = coefficients(x, target, weight, options)
+    made = torch.softmax(x, dim) * wanted.sum(dim, keepdim=True) - wanted
+    return where_kept(made * (over_classes(grad, x, options) * gain).to(x.dtype), target, options, dim)
+
+
+def where_kept(gradient: Tensor, target: Tensor, options: Options, dim: int) -> Tensor:
+    """Return the gradient with 0 in the rows that are ignored, whatever their logits and the mean's divisor."""
+    if target.is_floating_point():
+        return gradient
+    return gradient.where((target != options.ignore_index).unsqueeze(dim), 0.0)
+
+
+def gain_of(x: Tensor, target: Tensor, weight: Tensor | None, options: Options) -> float | Tensor:
+    """Return the derivative of a loss by the sum of its rows' losses, out of PyTorch's operators."""
+    if options.reduction != MEAN:
+        return 1.0
+    if target.is_floating_point():
+        return x.shape[class_dim(x)] / x.numel()
+    kept, labels = labels_kept(target, options.ignore_index)
+    divisor = kept.sum() if weight is None else (weight.double()[labels] * kept).sum()
+    return 1 / divisor.double()
+
+
+def cross_entropy_twice(
+    v: Tensor, grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, options: Options
+) -> tuple[Tensor, Tensor]:
+    """Differentiate (v, gradient of cross-entropy), by `grad` and by the logits."""
+    dim = class_dim(x)
+    wanted = coefficients(x, target, weight, options)
+    total, gain = wanted.sum(dim, keepdim=True), gain_of(x, target, weight, options)
+    shares = torch.softmax(x, dim)
+    by_row = (where_kept(v * (shares * total - wanted), target, options, dim).sum(dim) * gain).to(x.dtype)
+    by_grad = by_row if options.reduction == NONE else by_row.sum()
+    pulled = v - (v * shares).sum(dim, keepdim=True)
+    by_x = (over_classes(grad, x, options) * gain * total * shares * pulled).to(x.dtype)
+    return by_grad, where_kept(by_x, target, options, dim)
+
+
+def nll_twice(v: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, options: Options) -> Tensor:
+    """Differentiate (v, gradient of nll_loss) by the gradient it was made of."""
+    dim = class_dim(x)
+    kept, labels = labels_kept(target, options.ignore_index)
+    at_label = v.gather(dim, labels.unsqueeze(dim)).squeeze(dim) * kept
+    at_label = at_label if weight is None else at_label * weight[labels]
+    by_row = (-at_label * gain_of(x, target, weight, options)).to(x.dtype)
+    return by_row if options.reduction == NONE else by_row.sum()
 
 
 def nll_backward(
-    grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, options: Options, gain: float
+    grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, options: Options, gain: float | Tensor
 ) -> Tensor:
     """Return the gradient of nll_loss by the log-probabilities."""
     dim = class_dim(x)
     kept, labels = labels_kept(target, options.ignore_index)
-    each = (grad * -gain).expand(target.shape) * kept
+    each = (grad * -gain).to(x.dtype).expand(target.shape).where(kept, 0.0)
     each = each if weight is None else each * weight[labels]
     return torch.zeros_like(x).scatter(dim, labels.unsqueeze(dim), each.unsqueeze(dim))
 
@@ -92,7 +136,7 @@ class CrossEntropy(Function):
     """The loss of logits, by labels or probabilities that no gradient is wanted of."""
 
     @staticmethod
-    def forward(  # noqa: D102
+    def forward(
         ctx: Any,  # noqa: ANN401
         x: Tensor,
         target: Tensor,
@@ -101,9 +145,7 @@ class CrossEntropy(Function):
         log_probabilities: bool,
     ) -> Tensor:
         ignore_index, smoothing, reduction = options
-        made: tuple[Tensor, float] | None = _engine.tensor_loss(
-            x, target, weight, ignore_index, smoothing, log_probabilities, reduction
-        )
+        made = _tensors.loss(x, target, weight, ignore_index, smoothing, log_probabilities, reduction)
         if made is None:
             raise Refused
         loss, gain = made
@@ -112,7 +154,11 @@ class CrossEntropy(Function):
         return loss
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:  # noqa: ANN401, D102
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:  # noqa: ANN401
         options, gain, log_probabilities = ctx.call
+        x, target, weight = ctx.saved_tensors
         back = nll_backward if log_probabilities else cross_entropy_backward
-        return back(grad, *ctx.saved_tensors, options, gain), None, None, None, None
+        return back(grad, x, target, weight, options, gain), None, None, None, None
+
+
+loss_with_gradient = cast("Callable[[Tensor, Tensor, Tensor | None, Options, bool], Tensor]", CrossEntropy.apply)

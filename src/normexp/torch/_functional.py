@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import cast
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
-from normexp import _engine
-from normexp.torch import _ops
-from normexp.torch._maps import LOG_SOFTMAX, SOFTMAX, LogSumExp, Map, Refused, bits
+from normexp.torch import _ops, _tensors
+from normexp.torch._maps import Refused, logsumexp_with_gradient, map_with_gradient
 from normexp.torch._plain import FLOATS, is_traced, takes
+from normexp.torch._tensors import LOG_SOFTMAX, SOFTMAX, bits
 
 
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None) -> Tensor:
@@ -132,25 +132,24 @@ def _map(op: int, x: Tensor, dim: int | None, dtype: torch.dtype | None, negate:
         return None
     if takes(x):
         if dtype is not None and dtype != x.dtype:
-            if dtype not in FLOATS or not (x.is_floating_point() and not negate):
-                return None
+            if dtype not in FLOATS or x.is_complex() or (negate and not x.is_floating_point()):
+                return None  # an unsigned integer is negated before it is converted
             x = x.to(dtype)
         if not (x.requires_grad and torch.is_grad_enabled()):
-            made: Tensor | None = _engine.tensor_map(op, x, dim, negate)
-            return made
+            return _tensors.map_rows(op, x, dim, negate)
         try:
-            result: Tensor = Map.apply(x, op, dim, negate)
+            return map_with_gradient(x, op, dim, negate)
         except Refused:
             return None
-        return result
     if is_traced(x) and (dtype is None or dtype in FLOATS) and -max(x.ndim, 1) <= dim < max(x.ndim, 1):
         x = x if dtype is None else x.to(dtype)
-        return (_ops.softmax if op == SOFTMAX else _ops.log_softmax)(-x if negate else x, dim)
+        traced = _ops.softmax if op == SOFTMAX else _ops.log_softmax
+        return cast(Tensor, traced(-x if negate else x, dim))
     return None
 
 
 def logsumexp(
-    input: Tensor, dim: int | Sequence[int], keepdim: bool = False, *, out: Tensor | None = None
+    input: Tensor, dim: int | tuple[int, ...] | list[int], keepdim: bool = False, *, out: Tensor | None = None
 ) -> Tensor:
     r"""Logarithm of the sum of exponentials, as `torch.logsumexp`.
 
@@ -160,7 +159,7 @@ def logsumexp(
     ----------
     input : Tensor
         Logits; see `softmax`. PyTorch computes integers, in its default dtype.
-    dim : int or sequence of int
+    dim : int, tuple of int or list of int
         The dimension or dimensions to sum over.
     keepdim : bool, default False
         Keep them, with length 1.
@@ -195,17 +194,15 @@ def logsumexp(
 def _logsumexp(x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Tensor | None:
     if takes(x):
         if not (x.requires_grad and torch.is_grad_enabled()):
-            made: Tensor | None = _engine.tensor_logsumexp(x, bits(dims), keepdim)
-            return made
+            return _tensors.logsumexp_over(x, bits(dims), keepdim)
         try:
-            result: Tensor = LogSumExp.apply(x, dims, keepdim)
+            return logsumexp_with_gradient(x, dims, keepdim)
         except Refused:
             return None
-        return result
     return _ops.logsumexp(x, list(dims), keepdim) if is_traced(x) else None
 
 
-def _sorted_dims(dim: int | Sequence[int], x: Tensor) -> tuple[int, ...] | None:
+def _sorted_dims(dim: int | tuple[int, ...] | list[int], x: Tensor) -> tuple[int, ...] | None:
     """Return the dimensions in 0 .. ndim - 1, sorted; or None where PyTorch has more to say about them."""
     given = (dim,) if type(dim) is int else dim
     ndim = x.ndim
@@ -215,5 +212,3 @@ def _sorted_dims(dim: int | Sequence[int], x: Tensor) -> tuple[int, ...] | None:
         return None
     dims = sorted({d % ndim for d in given})
     return tuple(dims) if len(dims) == len(given) else None
-
-

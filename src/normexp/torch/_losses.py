@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import _reduction
 
-from normexp import _engine
-from normexp.torch import _ops
-from normexp.torch._cross_entropy import REDUCTIONS, CrossEntropy, Options
+from normexp.torch import _loss_ops, _tensors
+from normexp.torch._cross_entropy import REDUCTIONS, Options, loss_with_gradient
 from normexp.torch._maps import Refused
 from normexp.torch._plain import is_plain, is_traced, takes
 
@@ -156,9 +157,9 @@ def _loss(
         if not is_plain(target) or not (weight is None or is_plain(weight)):
             return None
         return engine_loss(x, target, weight, Options(ignore_index, label_smoothing, number), log_probabilities)
-    if is_traced(x) and _ops.takes_loss(x, target, weight, ignore_index, label_smoothing):
-        op = _ops.nll_loss if log_probabilities else _ops.cross_entropy
-        return op(x, target, weight, ignore_index, label_smoothing, number)
+    if is_traced(x) and _loss_ops.takes(x, target, weight, ignore_index, label_smoothing):
+        op = _loss_ops.nll_loss if log_probabilities else _loss_ops.cross_entropy
+        return cast(Tensor, op(x, target, weight, ignore_index, label_smoothing, number))
     return None
 
 
@@ -171,12 +172,9 @@ def engine_loss(
             return None
         if x.requires_grad:
             try:
-                result: Tensor = CrossEntropy.apply(x, target, weight, options, log_probabilities)
+                return loss_with_gradient(x, target, weight, options, log_probabilities)
             except Refused:
                 return None
-            return result
     ignore_index, smoothing, reduction = options
-    made: tuple[Tensor, float] | None = _engine.tensor_loss(
-        x, target, weight, ignore_index, smoothing, log_probabilities, reduction
-    )
+    made = _tensors.loss(x, target, weight, ignore_index, smoothing, log_probabilities, reduction)
     return None if made is None else made[0]

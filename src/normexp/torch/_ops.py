@@ -1,4 +1,4 @@
-"""The same functions as operators of PyTorch's: torch.ops.normexp.*, for whatever records graphs.
+"""softmax, log_softmax and logsumexp as operators of PyTorch's, torch.ops.normexp.*, for whatever records graphs.
 
 An eager call does not come through here: it is faster without. Every operator has a CPU kernel (the engine; where that
 declines, PyTorch), a fake one for shapes, a gradient, and a rule for vmap.
@@ -10,21 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.library import custom_op
 
-from normexp import _engine
-from normexp.torch._cross_entropy import (
-    REDUCTIONS,
-    Options,
-    class_dim,
-    cross_entropy_backward,
-    nll_backward,
-)
-from normexp.torch._maps import LOG_SOFTMAX, SOFTMAX, bits, logsumexp_backward, map_backward
-
-_REDUCTION_NAMES = {number: name for name, number in REDUCTIONS.items()}
+from normexp.torch import _tensors
+from normexp.torch._maps import logsumexp_backward, map_backward
+from normexp.torch._tensors import LOG_SOFTMAX, SOFTMAX, bits
 
 
 def _or(made: Tensor | None, otherwise: Callable[[], Tensor]) -> Tensor:
@@ -41,13 +32,13 @@ def _like(x: Tensor) -> Tensor:
 @custom_op("normexp::softmax", mutates_args=())
 def softmax(x: Tensor, dim: int) -> Tensor:
     """Softmax along one dimension."""
-    return _or(_engine.tensor_map(SOFTMAX, x, dim, False), lambda: torch.softmax(x, dim).contiguous())
+    return _or(_tensors.map_rows(SOFTMAX, x, dim, False), lambda: torch.softmax(x, dim).contiguous())
 
 
 @custom_op("normexp::log_softmax", mutates_args=())
 def log_softmax(x: Tensor, dim: int) -> Tensor:
     """Logarithm of softmax along one dimension."""
-    return _or(_engine.tensor_map(LOG_SOFTMAX, x, dim, False), lambda: torch.log_softmax(x, dim).contiguous())
+    return _or(_tensors.map_rows(LOG_SOFTMAX, x, dim, False), lambda: torch.log_softmax(x, dim).contiguous())
 
 
 @custom_op("normexp::softmax_backward", mutates_args=())
@@ -67,7 +58,7 @@ def _save_result(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # 
     ctx.dim = inputs[1]
 
 
-def _differentiate(op: Any, backward: Any, number: int, composed: Any) -> None:  # noqa: ANN401
+def _define(op: Any, backward: Any, twice: Any) -> None:  # noqa: ANN401
     def of_op(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
         (result,) = ctx.saved_tensors
         return backward(grad, result, ctx.dim), None
@@ -77,7 +68,7 @@ def _differentiate(op: Any, backward: Any, number: int, composed: Any) -> None: 
         ctx.dim = inputs[2]
 
     def of_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
-        return *composed(grad, *ctx.saved_tensors, ctx.dim), None
+        return *twice(grad, *ctx.saved_tensors, ctx.dim), None
 
     op.register_fake(lambda x, dim: _like(x))
     op.register_autograd(of_op, setup_context=_save_result)
@@ -116,8 +107,8 @@ def _log_softmax_twice(grad: Tensor, g: Tensor, y: Tensor, dim: int) -> tuple[Te
     return grad - (grad * shares).sum(dim, keepdim=True), -grad * shares * g.sum(dim, keepdim=True)
 
 
-_differentiate(softmax, softmax_backward, SOFTMAX, _softmax_twice)
-_differentiate(log_softmax, log_softmax_backward, LOG_SOFTMAX, _log_softmax_twice)
+_define(softmax, softmax_backward, _softmax_twice)
+_define(log_softmax, log_softmax_backward, _log_softmax_twice)
 
 
 # ---- logsumexp -------------------------------------------------------------------------------------------------------
@@ -126,7 +117,7 @@ _differentiate(log_softmax, log_softmax_backward, LOG_SOFTMAX, _log_softmax_twic
 @custom_op("normexp::logsumexp", mutates_args=())
 def logsumexp(x: Tensor, dims: list[int], keepdim: bool) -> Tensor:
     """Logarithm of the sum of exponentials over dimensions from 0 to ndim - 1."""
-    return _or(_engine.tensor_logsumexp(x, bits(dims), keepdim), lambda: torch.logsumexp(x, dims, keepdim))
+    return _or(_tensors.logsumexp_over(x, bits(dims), keepdim), lambda: torch.logsumexp(x, dims, keepdim))
 
 
 @logsumexp.register_fake
@@ -152,112 +143,3 @@ logsumexp.register_autograd(_logsumexp_backward, setup_context=_save_rows)
 @logsumexp.register_vmap
 def _(info: Any, in_dims: Any, x: Tensor, dims: list[int], keepdim: bool) -> tuple[Tensor, int]:  # noqa: ANN401
     return logsumexp(x.movedim(in_dims[0], 0), [d + 1 for d in dims], keepdim), 0
-
-
-# ---- losses ----------------------------------------------------------------------------------------------------------
-
-
-def takes_loss(
-    x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, label_smoothing: float
-) -> bool:
-    """Whether the arguments fit, as far as shapes and types tell; labels show when they are read."""
-    if not x.ndim or not 0 <= label_smoothing <= 1 or target.device != x.device:
-        return False
-    if target.requires_grad or (weight is not None and weight.requires_grad):
-        return False
-    dim = class_dim(x)
-    if weight is not None and (weight.dtype != x.dtype or weight.shape != x.shape[dim : dim + 1]):
-        return False
-    if target.is_floating_point():
-        return target.dtype == x.dtype and target.shape == x.shape and ignore_index < 0
-    return target.dtype in (torch.int64, torch.uint8) and target.shape == x.shape[:dim] + x.shape[dim + 1 :]
-
-
-@custom_op("normexp::cross_entropy", mutates_args=())
-def cross_entropy(
-    x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, label_smoothing: float, reduction: int
-) -> Tensor:
-    """Cross-entropy; reduction as PyTorch numbers it."""
-    made = _engine.tensor_loss(x, target, weight, ignore_index, label_smoothing, False, reduction)
-    if made is not None:
-        loss: Tensor = made[0]
-        return loss
-    name = _REDUCTION_NAMES[reduction]
-    return F.cross_entropy(
-        x, target, weight, ignore_index=ignore_index, reduction=name, label_smoothing=label_smoothing
-    ).clone()
-
-
-@custom_op("normexp::nll_loss", mutates_args=())
-def nll_loss(
-    x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, label_smoothing: float, reduction: int
-) -> Tensor:
-    """Negative log-likelihood; label_smoothing is 0."""
-    made = _engine.tensor_loss(x, target, weight, ignore_index, 0.0, True, reduction)
-    if made is not None:
-        loss: Tensor = made[0]
-        return loss
-    name = _REDUCTION_NAMES[reduction]
-    return F.nll_loss(x, target, weight, ignore_index=ignore_index, reduction=name).clone()
-
-
-def _gain(x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: int) -> float:
-    gain: float | None = _engine.tensor_gain(x, target, weight, ignore_index, reduction)
-    return float("nan") if gain is None else gain  # the mean over nothing
-
-
-@custom_op("normexp::cross_entropy_backward", mutates_args=())
-def cross_entropy_backward_op(
-    grad: Tensor,
-    x: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    ignore_index: int,
-    label_smoothing: float,
-    reduction: int,
-) -> Tensor:
-    """Gradient of cross-entropy by the logits."""
-    options = Options(ignore_index, label_smoothing, reduction)
-    gain = _gain(x, target, weight, ignore_index, reduction)
-    return cross_entropy_backward(grad, x, target, weight, options, gain).contiguous()
-
-
-@custom_op("normexp::nll_loss_backward", mutates_args=())
-def nll_loss_backward_op(
-    grad: Tensor,
-    x: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    ignore_index: int,
-    label_smoothing: float,
-    reduction: int,
-) -> Tensor:
-    """Gradient of nll_loss by the log-probabilities."""
-    options = Options(ignore_index, label_smoothing, reduction)
-    return nll_backward(grad, x, target, weight, options, _gain(x, target, weight, ignore_index, reduction)).contiguous()
-
-
-def _save_loss(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
-    x, target, weight, *call = inputs
-    ctx.save_for_backward(x, target, weight)
-    ctx.call = call
-
-
-def _fake_loss(
-    x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, label_smoothing: float, reduction: int
-) -> Tensor:
-    dim = class_dim(x)
-    return x.new_empty(x.shape[:dim] + x.shape[dim + 1 :] if reduction == _engine.NONE else ())
-
-
-def _define_loss(op: Any, backward: Any) -> None:  # noqa: ANN401
-    def of_op(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        return backward(grad, *ctx.saved_tensors, *ctx.call), None, None, None, None, None
-
-    op.register_fake(_fake_loss)
-    op.register_autograd(of_op, setup_context=_save_loss)
-    backward.register_fake(lambda grad, x, *rest: _like(x))
-
-
-_define_loss(cross_entropy, cross_entropy_backward_op)
-_define_loss(nll_loss, nll_loss_backward_op)

@@ -1,8 +1,9 @@
 """Which calls the engine takes itself, and which it leaves to PyTorch.
 
 The engine reads memory. So a tensor must be one whose memory is the whole truth about it (no other device or layout, no
-lazy negation, no wrapper of functorch or of a subclass), and nothing may stand between the call and its kernel that wants
-to see it: a transform, a mode, autocast, a tracer. Everything else is PyTorch's business, results and errors alike.
+lazy negation, no wrapper of functorch or of a subclass), and nothing may stand between the call and its kernel that
+wants to see it: a transform, a mode, autocast, a tracer. Everything else is PyTorch's business, results and errors
+alike.
 """
 
 from __future__ import annotations
@@ -13,18 +14,14 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from normexp import _engine
-
-_engine.connect_tensors(Tensor)
-
 FLOATS: Final = frozenset((torch.float16, torch.bfloat16, torch.float32, torch.float64))
 
 # What a plain CPU tensor, and one made in inference mode, tell the dispatcher to look at.
 _keys = torch._C._dispatch_keys
-with torch.inference_mode():
-    _INFERENCE: Final = _keys(torch.empty(0))
 with torch.inference_mode(mode=False):
-    _PLAIN: Final = _keys(torch.empty(0))
+    _PLAIN: Final = _keys(torch.empty(0, device="cpu"))
+with torch.inference_mode():
+    _READABLE: Final = (_PLAIN, _keys(torch.empty(0, device="cpu")))
 
 _is_compiling = torch.compiler.is_compiling
 _transforms = torch._C._functorch.peek_interpreter_stack
@@ -38,8 +35,7 @@ def is_plain(x: object) -> TypeGuard[Tensor]:
     """Whether `x` is a tensor that the engine may read."""
     if type(x) is not Tensor and type(x) is not torch.nn.Parameter:
         return False
-    keys = _keys(x)
-    return bool(keys == _PLAIN or keys == _INFERENCE)
+    return _keys(x) in _READABLE
 
 
 def is_undisturbed() -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
-from normexp import _engine
+from normexp.torch import _tensors
 from normexp.torch._plain import FLOATS, is_plain
 
 
@@ -86,12 +87,14 @@ def row_stats(logits: Tensor, target: Tensor | None = None, /, *, dim: int = -1)
         raise ValueError(f"logits have no classes: dimension {dim} of shape {tuple(logits.shape)} is empty")
     if target is not None:
         _check_labels(target, logits, dim, classes)
-    return RowStats(*_engine.tensor_stats(logits, target, dim))
+    stats = _tensors.row_stats(logits, target, dim)
+    assert stats is not None  # everything it may refuse was refused above
+    return RowStats(*stats)
 
 
 def _check_labels(target: Tensor, logits: Tensor, dim: int, classes: int) -> None:
     shape = logits.shape[:dim] + logits.shape[dim + 1 :]
-    if not is_plain(target) or target.is_floating_point() or target.is_complex() or str(target.dtype) == "torch.bool":
+    if not is_plain(target) or target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
         raise TypeError("target must be a plain CPU tensor of integers, the class indices")
     if target.shape != shape:
         raise ValueError(
@@ -101,4 +104,6 @@ def _check_labels(target: Tensor, logits: Tensor, dim: int, classes: int) -> Non
     wrong = ((target < 0) | (target >= classes)).nonzero()
     if len(wrong):
         at = tuple(wrong[0].tolist())
-        raise IndexError(f"target{list(at) or ''} is {target[at].item()}, which is no class: expected 0 to {classes - 1}")
+        raise IndexError(
+            f"target{list(at) or ''} is {target[at].item()}, which is no class: expected 0 to {classes - 1}"
+        )
