@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from normexp.torch import _tensors
+from normexp.torch import _functional, _tensors
 from normexp.torch._maps import Refused
 from normexp.torch._plain import is_plain, is_undisturbed
 from normexp.torch._tensors import MEAN, NONE, SUM
@@ -127,13 +127,27 @@ def nll_backward(
     """Return the gradient of nll_loss by the log-probabilities."""
     dim = class_dim(x)
     kept, labels = labels_kept(target, options.ignore_index)
-    each = (grad * -gain).to(x.dtype).expand(target.shape).where(kept, 0.0)
+    each = (grad.double() * -gain).expand(target.shape).where(kept, 0.0)
     each = each if weight is None else each * weight[labels]
-    return torch.zeros_like(x).scatter(dim, labels.unsqueeze(dim), each.unsqueeze(dim))
+    return torch.zeros_like(x).scatter(dim, labels.unsqueeze(dim), each.to(x.dtype).unsqueeze(dim))
+
+
+def targets_backward(
+    grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, options: Options, gain: float | Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """Return the gradients of cross-entropy by target probabilities and by weights."""
+    dim, smoothing = class_dim(x), options.label_smoothing
+    each = _functional.log_softmax(x, dim) * (over_classes(grad, x, options) * -gain)
+    if weight is None:
+        return each * (1 - smoothing), None
+    others = [d for d in range(x.ndim) if d != dim]
+    by_weight = each * ((1 - smoothing) * target + smoothing / x.shape[dim])
+    per_class = weight.view(-1, *[1] * (x.ndim - dim - 1))
+    return each * ((1 - smoothing) * per_class), by_weight.sum(others) if others else by_weight
 
 
 class CrossEntropy(Function):
-    """The loss of logits, by labels or probabilities that no gradient is wanted of."""
+    """The loss of logits, or of log-probabilities, by labels or probabilities."""
 
     @staticmethod
     def forward(
@@ -154,11 +168,16 @@ class CrossEntropy(Function):
         return loss
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:  # noqa: ANN401
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         options, gain, log_probabilities = ctx.call
         x, target, weight = ctx.saved_tensors
-        back = nll_backward if log_probabilities else cross_entropy_backward
-        return back(grad, x, target, weight, options, gain), None, None, None, None
+        by_x = by_target = by_weight = None
+        if ctx.needs_input_grad[0]:
+            back = nll_backward if log_probabilities else cross_entropy_backward
+            by_x = back(grad, x, target, weight, options, gain)
+        if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
+            by_target, by_weight = targets_backward(grad, x, target, weight, options, gain)
+        return by_x, by_target, by_weight, None, None
 
 
 loss_with_gradient = cast("Callable[[Tensor, Tensor, Tensor | None, Options, bool], Tensor]", CrossEntropy.apply)

@@ -8,82 +8,87 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.library import Library
+from torch.library import Library, get_kernel
 
-from normexp.torch import _tensors
+from normexp.torch import _functional, _tensors
 from normexp.torch._cross_entropy import Options
 from normexp.torch._losses import engine_loss
 from normexp.torch._plain import is_plain, is_undisturbed
-from normexp.torch._tensors import LOG_SOFTMAX, LOG_SOFTMAX_BACKWARD, SOFTMAX, SOFTMAX_BACKWARD, bits
+from normexp.torch._tensors import LOG_SOFTMAX, LOG_SOFTMAX_BACKWARD, MEAN, SOFTMAX, SOFTMAX_BACKWARD
 
-_aten = torch.ops.aten
 _library_type: Any = Library  # its methods have no types
 
 
-# ---- kernels for the dispatch key CPU; each falls back on its out variant, which stays PyTorch's ---------------------
+# A kernel gets the dispatcher's keys first, as the one underneath wants them, then what differs from the defaults.
 
 
-def _map_kernel(op: int, underneath: Callable[..., Tensor]) -> Callable[[Tensor, int, bool], Tensor]:
-    def kernel(x: Tensor, dim: int, half_to_float: bool) -> Tensor:
+def _map_kernel(op: int) -> Callable[..., Tensor]:
+    def kernel(keys: Any, x: Tensor, dim: int, half_to_float: bool, underneath: Any) -> Tensor:  # noqa: ANN401
         made = _tensors.map_rows(op, x.float() if half_to_float else x, dim, False)
-        if made is not None:
-            return made
-        out = x.new_empty(0, dtype=torch.float32 if half_to_float else x.dtype)
-        return underneath(x, dim, half_to_float, out=out)
+        return underneath.call_boxed(keys, x, dim, half_to_float) if made is None else made
 
     return kernel
 
 
-def _backward_kernel(op: int, underneath: Callable[..., Tensor], out_name: str) -> Callable[..., Tensor]:
-    def kernel(grad: Tensor, result: Tensor, dim: int, input_dtype: torch.dtype) -> Tensor:
-        if input_dtype == result.dtype:
-            made = _tensors.map_backward(op, grad, result, dim)
-            if made is not None:
-                return made
-        return underneath(grad, result, dim, input_dtype, **{out_name: grad.new_empty(0, dtype=input_dtype)})
+def _backward_kernel(op: int) -> Callable[..., Tensor]:
+    def kernel(
+        keys: Any,  # noqa: ANN401
+        grad: Tensor,
+        result: Tensor,
+        dim: int,
+        input_dtype: torch.dtype,
+        underneath: Any,  # noqa: ANN401
+    ) -> Tensor:
+        made = _tensors.map_backward(op, grad, result, dim) if input_dtype == result.dtype else None
+        return underneath.call_boxed(keys, grad, result, dim, input_dtype) if made is None else made
 
     return kernel
 
 
-def _logsumexp(x: Tensor, dim: Sequence[int], keepdim: bool = False) -> Tensor:
-    ndim = x.ndim
-    if ndim and dim and all(-ndim <= d < ndim for d in dim):
-        made = _tensors.logsumexp_over(x, bits(tuple({d % ndim for d in dim})), keepdim)
-        if made is not None:
-            return made
-    dtype = x.dtype if x.is_floating_point() or x.is_complex() else torch.get_default_dtype()
-    out: Tensor = _aten.logsumexp.out(x, dim, keepdim, out=x.new_empty(0, dtype=dtype))
-    return out
-
-
-# ---- the losses, which PyTorch composes of other operators: taken before it does, with their gradient ----------------
+def _logsumexp(keys: Any, x: Tensor, dim: list[int], keepdim: bool = False, *, underneath: Any) -> Tensor:  # noqa: ANN401
+    dims = _functional.sorted_dims(dim, x)
+    made = None
+    if dims is not None and is_plain(x) and is_undisturbed():
+        made = _functional.engine_logsumexp(x, dims, keepdim)
+    return underneath.call_boxed(keys, x, dim, keepdim) if made is None else made
 
 
 def _cross_entropy_loss(
+    keys: Any,  # noqa: ANN401
     x: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    reduction: int = 1,
+    reduction: int = MEAN,
     ignore_index: int = -100,
     label_smoothing: float = 0.0,
+    *,
+    underneath: Any,  # noqa: ANN401
 ) -> Tensor:
     loss = _loss(x, target, weight, Options(ignore_index, label_smoothing, reduction), log_probabilities=False)
     if loss is None:
-        loss = _aten.cross_entropy_loss.default.decompose(x, target, weight, reduction, ignore_index, label_smoothing)
+        loss = underneath.call_boxed(keys, x, target, weight, reduction, ignore_index, label_smoothing)
     return loss
 
 
 def _nll_loss_nd(
-    x: Tensor, target: Tensor, weight: Tensor | None = None, reduction: int = 1, ignore_index: int = -100
+    keys: Any,  # noqa: ANN401
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    reduction: int = MEAN,
+    ignore_index: int = -100,
+    *,
+    underneath: Any,  # noqa: ANN401
 ) -> Tensor:
     loss = _loss(x, target, weight, Options(ignore_index, 0.0, reduction), log_probabilities=True)
-    return _aten.nll_loss_nd.default.decompose(x, target, weight, reduction, ignore_index) if loss is None else loss
+    return underneath.call_boxed(keys, x, target, weight, reduction, ignore_index) if loss is None else loss
 
 
 def _loss(x: Tensor, target: Tensor, weight: Tensor | None, options: Options, log_probabilities: bool) -> Tensor | None:
@@ -91,17 +96,17 @@ def _loss(x: Tensor, target: Tensor, weight: Tensor | None, options: Options, lo
     return engine_loss(x, target, weight, options, log_probabilities) if plain else None
 
 
-_CPU_KERNELS: dict[str, Callable[..., Tensor]] = {
-    "_softmax": _map_kernel(SOFTMAX, _aten._softmax.out),
-    "_log_softmax": _map_kernel(LOG_SOFTMAX, _aten._log_softmax.out),
-    "_softmax_backward_data": _backward_kernel(SOFTMAX_BACKWARD, _aten._softmax_backward_data.out, "grad_input"),
-    "_log_softmax_backward_data": _backward_kernel(LOG_SOFTMAX_BACKWARD, _aten._log_softmax_backward_data.out, "out"),
+_KERNELS: dict[str, Callable[..., Tensor]] = {
+    "_softmax": _map_kernel(SOFTMAX),
+    "_log_softmax": _map_kernel(LOG_SOFTMAX),
+    "_softmax_backward_data": _backward_kernel(SOFTMAX_BACKWARD),
+    "_log_softmax_backward_data": _backward_kernel(LOG_SOFTMAX_BACKWARD),
     "logsumexp": _logsumexp,
-}
-_LOSS_KERNELS: dict[str, Callable[..., Tensor]] = {
     "cross_entropy_loss": _cross_entropy_loss,
     "nll_loss_nd": _nll_loss_nd,
 }
+# These come with a gradient of their own; that of the others is made of others of these.
+_WITH_GRADIENT = ("logsumexp", "cross_entropy_loss", "nll_loss_nd")
 
 _lock = threading.RLock()
 _library: Any = None
@@ -132,11 +137,10 @@ def enable() -> None:
         library = _library_type("aten", "IMPL")
         with warnings.catch_warnings():  # that there is a kernel already is the point
             warnings.filterwarnings("ignore", "(?s).*Overriding a previously registered kernel")
-            for name, kernel in _CPU_KERNELS.items():
-                library.impl(name, kernel, "CPU")
-            for name, kernel in _LOSS_KERNELS.items():
-                for key in ("AutogradCPU", "CPU"):
-                    library.impl(name, kernel, key)
+            for name, kernel in _KERNELS.items():
+                for key in ("AutogradCPU", "CPU") if name in _WITH_GRADIENT else ("CPU",):
+                    underneath = get_kernel(f"aten::{name}", key)
+                    library.impl(name, partial(kernel, underneath=underneath), key, with_keyset=True)
         _library = library
 
 
@@ -193,4 +197,4 @@ _was_enabled = False
 
 def active_operators() -> tuple[str, ...]:
     """Return the names of PyTorch's operators that the engine is behind."""
-    return tuple(sorted(f"aten::{name}" for name in (*_CPU_KERNELS, *_LOSS_KERNELS))) if _library is not None else ()
+    return tuple(sorted(f"aten::{name}" for name in _KERNELS)) if _library is not None else ()

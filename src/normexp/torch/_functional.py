@@ -183,7 +183,7 @@ def logsumexp(
     tensor([   0.6931, 1000.6931])
     """
     if out is None and isinstance(input, Tensor):
-        dims = _sorted_dims(dim, input)
+        dims = sorted_dims(dim, input)
         if dims is not None:
             result = _logsumexp(input, dims, keepdim)
             if result is not None:
@@ -193,16 +193,21 @@ def logsumexp(
 
 def _logsumexp(x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Tensor | None:
     if takes(x):
-        if not (x.requires_grad and torch.is_grad_enabled()):
-            return _tensors.logsumexp_over(x, bits(dims), keepdim)
-        try:
-            return logsumexp_with_gradient(x, dims, keepdim)
-        except Refused:
-            return None
+        return engine_logsumexp(x, dims, keepdim)
     return _ops.logsumexp(x, list(dims), keepdim) if is_traced(x) else None
 
 
-def _sorted_dims(dim: int | tuple[int, ...] | list[int], x: Tensor) -> tuple[int, ...] | None:
+def engine_logsumexp(x: Tensor, dims: tuple[int, ...], keepdim: bool) -> Tensor | None:
+    """Return logsumexp of a plain tensor, or None where the engine has none to give."""
+    if not (x.requires_grad and torch.is_grad_enabled()):
+        return _tensors.logsumexp_over(x, bits(dims), keepdim)
+    try:
+        return logsumexp_with_gradient(x, dims, keepdim)
+    except Refused:
+        return None
+
+
+def sorted_dims(dim: int | tuple[int, ...] | list[int], x: Tensor) -> tuple[int, ...] | None:
     """Return the dimensions in 0 .. ndim - 1, sorted; or None where PyTorch has more to say about them."""
     given = (dim,) if type(dim) is int else dim
     ndim = x.ndim

@@ -21,13 +21,13 @@ def takes(x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, l
     """Whether the arguments fit, as far as shapes and types tell; labels show when they are read."""
     if not x.ndim or not 0 <= label_smoothing <= 1 or target.device != x.device:
         return False
-    if target.requires_grad or (weight is not None and weight.requires_grad):
-        return False
     dim = class_dim(x)
     if weight is not None and (weight.dtype != x.dtype or weight.shape != x.shape[dim : dim + 1]):
         return False
     if target.is_floating_point():
         return target.dtype == x.dtype and target.shape == x.shape and ignore_index < 0
+    if weight is not None and weight.requires_grad:
+        return False
     return target.dtype in (torch.int64, torch.uint8) and target.shape == x.shape[:dim] + x.shape[dim + 1 :]
 
 
@@ -95,7 +95,8 @@ def _backward(
     gain: float | Tensor | None = _tensors.loss_gain(x, target, weight, options.ignore_index, options.reduction)
     if gain is None:
         gain = _cross_entropy.gain_of(x, target, weight, options)
-    return made(grad, x, target, weight, options, gain).contiguous()
+    with torch.no_grad():  # below autograd nothing is recorded anyway
+        return made(grad, x, target, weight, options, gain).contiguous()
 
 
 def _fake_loss(
@@ -107,7 +108,13 @@ def _fake_loss(
 
 def _define_loss(op: Any, backward: Any, by_pytorch: Any, gradient: Any, twice: Any) -> None:  # noqa: ANN401
     def of_op(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        return backward(grad, *ctx.saved_tensors, *ctx.call), None, None, None, None, None
+        x, target, weight = ctx.saved_tensors
+        by_target = by_weight = None
+        if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
+            options = Options(*ctx.call)
+            gain = _cross_entropy.gain_of(x, target, weight, options)
+            by_target, by_weight = _cross_entropy.targets_backward(grad, x, target, weight, options, gain)
+        return backward(grad, x, target, weight, *ctx.call), by_target, by_weight, None, None, None
 
     def save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
         ctx.save_for_backward(*inputs[:-3])

@@ -117,8 +117,7 @@ def cross_entropy(
 
     Notes
     -----
-    Besides `input` nothing of its size is kept for the backward, which reads `input` again. A call that wants gradients
-    of `target` or `weight` is PyTorch's.
+    Besides `input` and `target` nothing of their size is kept for the backward, which reads `input` again.
 
     Examples
     --------
@@ -168,9 +167,10 @@ def engine_loss(
 ) -> Tensor | None:
     """Return the loss of plain tensors, or None where the engine has none to give."""
     if torch.is_grad_enabled():
-        if target.requires_grad or (weight is not None and weight.requires_grad):
-            return None
-        if x.requires_grad:
+        by_weight = weight is not None and weight.requires_grad
+        if by_weight and not target.is_floating_point():
+            return None  # PyTorch's own opinion is wanted
+        if x.requires_grad or target.requires_grad or by_weight:
             try:
                 return loss_with_gradient(x, target, weight, options, log_probabilities)
             except Refused:

@@ -58,14 +58,20 @@ def logsumexp_backward(
 ) -> Tensor:
     """Return the gradient of logsumexp by the logits: softmax of the rows, times `grad`."""
     if not keepdim:
-        for dim in sorted(dims):
-            grad, result = grad.unsqueeze(dim), result.unsqueeze(dim)
+        grad, result = with_rows(grad, dims), with_rows(result, dims)
     if not torch.is_grad_enabled() and takes(x) and takes(grad) and not bool((result == -torch.inf).any()):
         shares = _tensors.softmax_over(x, bits(dims))
         if shares is not None:
             return shares.mul_(grad)
     # A row of nothing but -inf has a gradient of 0.
     return grad * (x - result.masked_fill(result == -torch.inf, 0)).exp()
+
+
+def with_rows(each: Tensor, dims: tuple[int, ...] | list[int]) -> Tensor:
+    """Return what comes one a row with dimensions of length 1 where the rows were."""
+    for dim in sorted(dims):
+        each = each.unsqueeze(dim)
+    return each
 
 
 class LogSumExp(Function):

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.library import custom_op
 
-from normexp.torch import _tensors
-from normexp.torch._maps import logsumexp_backward, map_backward
+from normexp.torch import _maps, _tensors
+from normexp.torch._maps import map_backward
 from normexp.torch._tensors import LOG_SOFTMAX, SOFTMAX, bits
 
 
@@ -44,13 +44,15 @@ def log_softmax(x: Tensor, dim: int) -> Tensor:
 @custom_op("normexp::softmax_backward", mutates_args=())
 def softmax_backward(grad: Tensor, result: Tensor, dim: int) -> Tensor:
     """Gradient by the logits, from that by the result of softmax."""
-    return map_backward(SOFTMAX, grad, result, dim).contiguous()
+    with torch.no_grad():  # below autograd nothing is recorded anyway
+        return map_backward(SOFTMAX, grad, result, dim).contiguous()
 
 
 @custom_op("normexp::log_softmax_backward", mutates_args=())
 def log_softmax_backward(grad: Tensor, result: Tensor, dim: int) -> Tensor:
     """Gradient by the logits, from that by the result of log_softmax."""
-    return map_backward(LOG_SOFTMAX, grad, result, dim).contiguous()
+    with torch.no_grad():
+        return map_backward(LOG_SOFTMAX, grad, result, dim).contiguous()
 
 
 def _save_result(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
@@ -78,15 +80,19 @@ def _define(op: Any, backward: Any, twice: Any) -> None:  # noqa: ANN401
     backward.register_vmap(_map_over_batch(backward, 2))
 
 
+def _batch_first(info: Any, in_dims: Sequence[int | None], tensors: Sequence[Tensor]) -> list[Tensor]:  # noqa: ANN401
+    return [
+        t.movedim(at, 0) if at is not None else t.expand(info.batch_size, *t.shape)
+        for t, at in zip(tensors, in_dims, strict=False)
+    ]
+
+
 def _map_over_batch(op: Any, tensors: int) -> Any:  # noqa: ANN401
     """Make a vmap rule: the batch becomes the first dimension."""
 
     def rule(info: Any, in_dims: Sequence[int | None], *args: Any) -> tuple[Tensor, int]:  # noqa: ANN401
         *batched, dim = args
-        moved = [
-            t.movedim(at, 0) if at is not None else t.expand(info.batch_size, *t.shape)
-            for t, at in zip(batched, in_dims, strict=False)
-        ]
+        moved = _batch_first(info, in_dims, batched)
         if moved[0].ndim == 1:  # rows of one element
             return op(*(t.unsqueeze(-1) for t in moved), 1).squeeze(-1), 0
         return op(*moved, dim if dim < 0 else dim + 1), 0
@@ -132,6 +138,13 @@ def _save_rows(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # no
     ctx.call = call
 
 
+@custom_op("normexp::logsumexp_backward", mutates_args=())
+def logsumexp_backward(grad: Tensor, x: Tensor, result: Tensor, dims: list[int], keepdim: bool) -> Tensor:
+    """Gradient by the logits, from that by the result of logsumexp."""
+    with torch.no_grad():
+        return _maps.logsumexp_backward(grad, x, result, dims, keepdim).contiguous()
+
+
 def _logsumexp_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
     x, result = ctx.saved_tensors
     return logsumexp_backward(grad, x, result, *ctx.call), None, None
@@ -143,3 +156,34 @@ logsumexp.register_autograd(_logsumexp_backward, setup_context=_save_rows)
 @logsumexp.register_vmap
 def _(info: Any, in_dims: Any, x: Tensor, dims: list[int], keepdim: bool) -> tuple[Tensor, int]:  # noqa: ANN401
     return logsumexp(x.movedim(in_dims[0], 0), [d + 1 for d in dims], keepdim), 0
+
+
+@logsumexp_backward.register_fake
+def _(grad: Tensor, x: Tensor, result: Tensor, dims: list[int], keepdim: bool) -> Tensor:
+    return _like(x)
+
+
+def _save_rows_and_gradient(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
+    grad, x, result, *call = inputs
+    ctx.save_for_backward(grad, x, result)
+    ctx.call = call
+
+
+def _logsumexp_twice(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+    """Differentiate grad exp(x - result), by all three."""
+    grad, x, result = ctx.saved_tensors
+    dims, keepdim = ctx.call
+    pulled = v * _maps.logsumexp_backward(torch.ones_like(grad), x, result, dims, keepdim)
+    by_grad = pulled.sum(dims, keepdim)
+    by_x = pulled * (grad if keepdim else _maps.with_rows(grad, dims))
+    return by_grad, by_x, -by_x.sum(dims, keepdim), None, None
+
+
+logsumexp_backward.register_autograd(_logsumexp_twice, setup_context=_save_rows_and_gradient)
+
+
+@logsumexp_backward.register_vmap
+def _(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:  # noqa: ANN401
+    *tensors, dims, keepdim = args
+    moved = _batch_first(info, in_dims, tensors)
+    return logsumexp_backward(*moved, [d + 1 for d in dims], keepdim), 0

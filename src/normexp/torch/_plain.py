@@ -55,12 +55,13 @@ def takes(x: object) -> TypeGuard[Tensor]:
 
 
 def is_traced(x: object) -> TypeGuard[Tensor]:
-    """Whether a graph is being recorded, in which a call with `x` becomes an operator of ours."""
-    return (
-        (_is_compiling() or _dispatch_modes() > 0)
-        and isinstance(x, Tensor)
-        and x.device.type == "cpu"
-        and x.layout == torch.strided
-        and x.dtype in FLOATS
-        and not torch.is_autocast_enabled("cpu")
-    )
+    """Whether somebody records or watches the calls, so that one with `x` becomes an operator of ours."""
+    if not isinstance(x, Tensor) or x.dtype not in FLOATS or x.layout != torch.strided or x.device.type != "cpu":
+        return False
+    if torch.is_autocast_enabled("cpu"):
+        return False
+    if _is_compiling():
+        return True
+    if forward_ad._current_level >= 0:  # the operators have no rule for tangents
+        return False
+    return _dispatch_modes() > 0 or (_function_modes() > 0 and is_plain(x) and _transforms() is None)
