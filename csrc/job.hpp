@@ -113,6 +113,9 @@ struct Kernels {
     void (*stats)(const Job&, std::int64_t first, std::int64_t last);
     void (*evaluate)(const Job&, std::int64_t first, std::int64_t last, Evaluation*);
     void (*backward)(const Job&, std::int64_t first, std::int64_t last);
+    // Losses by labels whose gradients are asked for later, and those, by what the rows have kept (kept_doubles() each).
+    void (*losses_keeping)(const Job&, std::int64_t first, std::int64_t last, double* kept, PlainSum*);
+    void (*gradients_kept)(const Job&, std::int64_t first, std::int64_t last, const double* kept);
     // LogSumExp: states of three doubles each.
     void (*merge_states)(const double* a, const double* b, double* out, std::int64_t count);
     void (*state_values)(const double* states, double* values, std::int64_t count);
@@ -126,6 +129,13 @@ PlainSum run_losses(const Job&);      // the sum of the rows' losses (likewise)
 void run_stats(const Job&);           // (likewise)
 Evaluation run_evaluate(const Job&);  // (likewise)
 void run_backward(const Job&);        // (likewise)
+
+// Doubles that each row keeps between its loss and its gradient; 0 where computing them again is as good: targets that are
+// not labels, sixteen rows at a time, a row that is split among threads.
+constexpr std::int64_t kept_state_size = 3;
+std::int64_t kept_doubles(const Job&);
+PlainSum run_losses_keeping(const Job&, double* kept);
+void run_gradients(const Job&, const double* kept);
 
 // What the labels come to: the first row whose label is none, or -1; how many rows count, and the sum of their weights.
 struct LabelCount {

@@ -175,9 +175,10 @@ std::optional<double> divisor_of(const Loss& loss, Reduction reduction) {
     return divisor;
 }
 
-// (the loss, and its derivative by the sum of the rows' losses)
+// (the loss, its derivative by the sum of the rows' losses, what the rows keep for their gradient or None). keep: whether a
+// gradient will be asked for.
 nb::object tensor_loss(nb::handle x, nb::handle target, nb::handle weight, std::int64_t ignore_index, double smoothing,
-                       bool log_probabilities, int reduction_number) {
+                       bool log_probabilities, int reduction_number, bool keep) {
     auto loss = Loss::of(x, target, weight, ignore_index, smoothing, log_probabilities);
     if (!loss) return nb::none();
     const auto reduction = Reduction(reduction_number);
@@ -194,10 +195,16 @@ nb::object tensor_loss(nb::handle x, nb::handle target, nb::handle weight, std::
     loss->target.value = each ? out.view.data : nullptr;
     job.target = &loss->target;
     plan(job);
-    const double total = released(job.rows * job.length, [&] { return run_job_losses(job); });
+    std::optional<Made> kept;
+    if (const std::int64_t each_row = keep ? kept_doubles(job) : 0) {
+        const std::int64_t doubles = job.rows * each_row;
+        kept.emplace(ElementType::float64, 1, &doubles);
+    }
+    double* const states = kept ? reinterpret_cast<double*>(kept->view.data) : nullptr;
+    const double total = released(job.rows * job.length, [&] { return run_job_losses(job, states); });
     const double gain = reduction == Reduction::mean ? 1.0 / *divisor : 1.0;
     if (!each) store_rounded(loss->x.type, out.view.data, reduction == Reduction::mean ? total / *divisor : total);
-    return nb::make_tuple(std::move(out.tensor.object), gain);
+    return nb::make_tuple(out.tensor.object, gain, kept ? kept->tensor.object : nb::object(nb::none()));
 }
 
 // The derivative of the loss by the sum of the rows' losses, alone.
@@ -211,9 +218,9 @@ nb::object tensor_gain(nb::handle x, nb::handle target, nb::handle weight, std::
     return nb::float_(reduction == Reduction::mean ? 1.0 / *divisor : 1.0);
 }
 
-// gain times the gradient of the sum of the rows' losses, by the logits.
+// gain times the gradient of the sum of the rows' losses, by the logits. kept: what tensor_loss gave, or None.
 nb::object tensor_loss_gradient(nb::handle x, nb::handle target, nb::handle weight, std::int64_t ignore_index,
-                                double smoothing, double gain) {
+                                double smoothing, double gain, nb::handle kept_object) {
     auto loss = Loss::of(x, target, weight, ignore_index, smoothing, false);
     if (!loss) return nb::none();
     Made out(loss->x.type, loss->x.axes, loss->x.sizes);
@@ -221,7 +228,16 @@ nb::object tensor_loss_gradient(nb::handle x, nb::handle target, nb::handle weig
     loss->target.gain = gain;
     job.target = &loss->target;
     plan(job);
-    released(job.rows * job.length, [&] { return run_job_losses(job); });
+    if (kept_object.is_none()) {
+        released(job.rows * job.length, [&] { return run_job_losses(job); });
+        return std::move(out.tensor.object);
+    }
+    const auto kept = TensorView::of(kept_object);
+    if (!kept || kept->type != ElementType::float64 || kept->axes != 1 || kept->stride(0) != sizeof(double) ||
+        kept->size(0) != job.rows * (kept_state_size + kernels().blocks(job)))
+        throw nb::value_error("kept states are not those of these logits");
+    const auto* const states = reinterpret_cast<const double*>(kept->data);
+    released(job.rows * job.length, [&] { run_gradients(job, states); });
     return std::move(out.tensor.object);
 }
 
@@ -271,10 +287,10 @@ void define_tensor_functions(nb::module_& m) {
     m.def("tensor_logsumexp", &tensor_logsumexp, "x"_a, "reduced"_a, "keepdim"_a);
     m.def("tensor_backward", &tensor_backward, "op"_a, "grad"_a, "result"_a, "dim"_a);
     m.def("tensor_loss", &tensor_loss, "x"_a, "target"_a, "weight"_a.none(), "ignore_index"_a, "smoothing"_a,
-          "log_probabilities"_a, "reduction"_a);
+          "log_probabilities"_a, "reduction"_a, "keep"_a);
     m.def("tensor_gain", &tensor_gain, "x"_a, "target"_a, "weight"_a.none(), "ignore_index"_a, "reduction"_a);
     m.def("tensor_loss_gradient", &tensor_loss_gradient, "x"_a, "target"_a, "weight"_a.none(), "ignore_index"_a,
-          "smoothing"_a, "gain"_a);
+          "smoothing"_a, "gain"_a, "kept"_a.none());
     m.def("tensor_stats", &tensor_stats, "x"_a, "target"_a.none(), "dim"_a);
 }
 

@@ -136,9 +136,10 @@ double load_float(ElementType type, const char* from) {
 
 static std::uint16_t half_bits(double value, int p, int least, unsigned infinity) {
     if (value != value) return std::uint16_t(infinity | 1u << (p - 2));
-    int exponent;
-    std::frexp(value, &exponent);  // |value| < 2^exponent
-    const int last = std::isfinite(value) && exponent - p > least ? exponent - p : least;
+    int exponent = 0;
+    std::frexp(value, &exponent);  // |value| < 2^exponent, unless it is 0 or infinite
+    const bool normal = value != 0 && std::isfinite(value) && exponent - p > least;
+    const int last = normal ? exponent - p : least;
     const double units = std::fmin(std::nearbyint(std::ldexp(std::fabs(value), -last)), 0x1p20);
     // A significand that rounds up to 2^p carries into the exponent, as it should.
     const unsigned bits = (unsigned(last - least) << (p - 1)) + unsigned(units);

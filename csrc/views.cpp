@@ -108,8 +108,8 @@ std::vector<double> padded(const double* weight, std::int64_t classes) {
     return copy;
 }
 
-double run_job_losses(const Job& job) {
-    const PlainSum sum = run_losses(job);
+double run_job_losses(const Job& job, double* kept) {
+    const PlainSum sum = kept ? run_losses_keeping(job, kept) : run_losses(job);
     return sum.hi - sum.hi == 0 ? sum.hi + sum.lo : sum.hi;
 }
 

@@ -46,6 +46,7 @@ void set_ignored(Target&, std::optional<std::int64_t> label);
 // Weights as the engine wants them: one a class, zeros up to the next multiple of sixteen.
 std::vector<double> padded(const double* weight, std::int64_t classes);
 
-double run_job_losses(const Job&);  // the sum of the rows' losses in one word
+// The sum of the rows' losses in one word. kept: where they leave what their gradients need, or null.
+double run_job_losses(const Job&, double* kept = nullptr);
 
 }  // namespace normexp

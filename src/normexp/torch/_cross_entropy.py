@@ -62,14 +62,23 @@ def coefficients(x: Tensor, target: Tensor, weight: Tensor | None, options: Opti
 
 
 def cross_entropy_backward(
-    grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, options: Options, gain: float | Tensor
+    grad: Tensor,
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    options: Options,
+    gain: float | Tensor,
+    kept: Tensor | None = None,
 ) -> Tensor:
-    """Return the gradient of cross-entropy by the logits; gain: its derivative by the sum of the rows' losses."""
+    """Return the gradient of cross-entropy by the logits.
+
+    gain: its derivative by the sum of the rows' losses; kept: what those have left for their gradients.
+    """
     if not torch.is_grad_enabled() and is_plain(grad) and is_plain(x) and is_undisturbed():
         ignore_index, smoothing, reduction = options
         each_row = reduction == NONE
         factor = 1.0 if each_row else float(gain) * grad.item()
-        made = _tensors.loss_gradient(x, target, weight, ignore_index, smoothing, factor)
+        made = _tensors.loss_gradient(x, target, weight, ignore_index, smoothing, factor, kept)
         if made is not None:
             return made.mul_(over_classes(grad, x, options)) if each_row else made
     dim = class_dim(x)
@@ -159,22 +168,23 @@ class CrossEntropy(Function):
         log_probabilities: bool,
     ) -> Tensor:
         ignore_index, smoothing, reduction = options
-        made = _tensors.loss(x, target, weight, ignore_index, smoothing, log_probabilities, reduction)
+        made = _tensors.loss(x, target, weight, ignore_index, smoothing, log_probabilities, reduction, True)
         if made is None:
             raise Refused
-        loss, gain = made
-        ctx.save_for_backward(x, target, weight)
+        loss, gain, kept = made
+        ctx.save_for_backward(x, target, weight, kept)
         ctx.call = (options, gain, log_probabilities)
         return loss
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         options, gain, log_probabilities = ctx.call
-        x, target, weight = ctx.saved_tensors
+        x, target, weight, kept = ctx.saved_tensors
         by_x = by_target = by_weight = None
-        if ctx.needs_input_grad[0]:
-            back = nll_backward if log_probabilities else cross_entropy_backward
-            by_x = back(grad, x, target, weight, options, gain)
+        if log_probabilities:
+            by_x = nll_backward(grad, x, target, weight, options, gain)
+        elif ctx.needs_input_grad[0]:
+            by_x = cross_entropy_backward(grad, x, target, weight, options, gain, kept)
         if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
             by_target, by_weight = targets_backward(grad, x, target, weight, options, gain)
         return by_x, by_target, by_weight, None, None

@@ -26,69 +26,69 @@ from normexp.torch._tensors import LOG_SOFTMAX, LOG_SOFTMAX_BACKWARD, MEAN, SOFT
 _library_type: Any = Library  # its methods have no types
 
 
-# A kernel gets the dispatcher's keys first, as the one underneath wants them, then what differs from the defaults.
+# Each makes a kernel of the one underneath. Below autograd, where nothing is left to dispatch on, that takes any keys
+# of the CPU; autograd's own takes those it was called with.
+_CPU_KEYS = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
 
 
-def _map_kernel(op: int) -> Callable[..., Tensor]:
-    def kernel(keys: Any, x: Tensor, dim: int, half_to_float: bool, underneath: Any) -> Tensor:  # noqa: ANN401
+def _map_over(op: int, underneath: Any) -> Callable[..., Tensor]:  # noqa: ANN401
+    def kernel(x: Tensor, dim: int, half_to_float: bool) -> Tensor:
         made = _tensors.map_rows(op, x.float() if half_to_float else x, dim, False)
-        return underneath.call_boxed(keys, x, dim, half_to_float) if made is None else made
+        return underneath.call_boxed(_CPU_KEYS, x, dim, half_to_float) if made is None else made
 
     return kernel
 
 
-def _backward_kernel(op: int) -> Callable[..., Tensor]:
+def _backward_over(op: int, underneath: Any) -> Callable[..., Tensor]:  # noqa: ANN401
+    def kernel(grad: Tensor, result: Tensor, dim: int, input_dtype: torch.dtype) -> Tensor:
+        made = _tensors.map_backward(op, grad, result, dim) if input_dtype == result.dtype else None
+        return underneath.call_boxed(_CPU_KEYS, grad, result, dim, input_dtype) if made is None else made
+
+    return kernel
+
+
+def _logsumexp_over(underneath: Any) -> Callable[..., Tensor]:  # noqa: ANN401
+    def kernel(keys: Any, x: Tensor, dim: list[int], keepdim: bool = False) -> Tensor:  # noqa: ANN401
+        dims = _functional.sorted_dims(dim, x)
+        made = None
+        if dims is not None and is_plain(x) and is_undisturbed():
+            made = _functional.engine_logsumexp(x, dims, keepdim)
+        return underneath.call_boxed(keys, x, dim, keepdim) if made is None else made
+
+    return kernel
+
+
+def _cross_entropy_over(underneath: Any) -> Callable[..., Tensor]:  # noqa: ANN401
     def kernel(
         keys: Any,  # noqa: ANN401
-        grad: Tensor,
-        result: Tensor,
-        dim: int,
-        input_dtype: torch.dtype,
-        underneath: Any,  # noqa: ANN401
+        x: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        reduction: int = MEAN,
+        ignore_index: int = -100,
+        label_smoothing: float = 0.0,
     ) -> Tensor:
-        made = _tensors.map_backward(op, grad, result, dim) if input_dtype == result.dtype else None
-        return underneath.call_boxed(keys, grad, result, dim, input_dtype) if made is None else made
+        made = _loss(x, target, weight, Options(ignore_index, label_smoothing, reduction), log_probabilities=False)
+        if made is None:
+            made = underneath.call_boxed(keys, x, target, weight, reduction, ignore_index, label_smoothing)
+        return made
 
     return kernel
 
 
-def _logsumexp(keys: Any, x: Tensor, dim: list[int], keepdim: bool = False, *, underneath: Any) -> Tensor:  # noqa: ANN401
-    dims = _functional.sorted_dims(dim, x)
-    made = None
-    if dims is not None and is_plain(x) and is_undisturbed():
-        made = _functional.engine_logsumexp(x, dims, keepdim)
-    return underneath.call_boxed(keys, x, dim, keepdim) if made is None else made
+def _nll_loss_over(underneath: Any) -> Callable[..., Tensor]:  # noqa: ANN401
+    def kernel(
+        keys: Any,  # noqa: ANN401
+        x: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        reduction: int = MEAN,
+        ignore_index: int = -100,
+    ) -> Tensor:
+        made = _loss(x, target, weight, Options(ignore_index, 0.0, reduction), log_probabilities=True)
+        return underneath.call_boxed(keys, x, target, weight, reduction, ignore_index) if made is None else made
 
-
-def _cross_entropy_loss(
-    keys: Any,  # noqa: ANN401
-    x: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    reduction: int = MEAN,
-    ignore_index: int = -100,
-    label_smoothing: float = 0.0,
-    *,
-    underneath: Any,  # noqa: ANN401
-) -> Tensor:
-    loss = _loss(x, target, weight, Options(ignore_index, label_smoothing, reduction), log_probabilities=False)
-    if loss is None:
-        loss = underneath.call_boxed(keys, x, target, weight, reduction, ignore_index, label_smoothing)
-    return loss
-
-
-def _nll_loss_nd(
-    keys: Any,  # noqa: ANN401
-    x: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    reduction: int = MEAN,
-    ignore_index: int = -100,
-    *,
-    underneath: Any,  # noqa: ANN401
-) -> Tensor:
-    loss = _loss(x, target, weight, Options(ignore_index, 0.0, reduction), log_probabilities=True)
-    return underneath.call_boxed(keys, x, target, weight, reduction, ignore_index) if loss is None else loss
+    return kernel
 
 
 def _loss(x: Tensor, target: Tensor, weight: Tensor | None, options: Options, log_probabilities: bool) -> Tensor | None:
@@ -96,17 +96,18 @@ def _loss(x: Tensor, target: Tensor, weight: Tensor | None, options: Options, lo
     return engine_loss(x, target, weight, options, log_probabilities) if plain else None
 
 
-_KERNELS: dict[str, Callable[..., Tensor]] = {
-    "_softmax": _map_kernel(SOFTMAX),
-    "_log_softmax": _map_kernel(LOG_SOFTMAX),
-    "_softmax_backward_data": _backward_kernel(SOFTMAX_BACKWARD),
-    "_log_softmax_backward_data": _backward_kernel(LOG_SOFTMAX_BACKWARD),
-    "logsumexp": _logsumexp,
-    "cross_entropy_loss": _cross_entropy_loss,
-    "nll_loss_nd": _nll_loss_nd,
+_CPU_KERNELS: dict[str, Callable[[Any], Callable[..., Tensor]]] = {
+    "_softmax": partial(_map_over, SOFTMAX),
+    "_log_softmax": partial(_map_over, LOG_SOFTMAX),
+    "_softmax_backward_data": partial(_backward_over, SOFTMAX_BACKWARD),
+    "_log_softmax_backward_data": partial(_backward_over, LOG_SOFTMAX_BACKWARD),
 }
-# These come with a gradient of their own; that of the others is made of others of these.
-_WITH_GRADIENT = ("logsumexp", "cross_entropy_loss", "nll_loss_nd")
+# These come with a gradient of their own.
+_AUTOGRAD_KERNELS: dict[str, Callable[[Any], Callable[..., Tensor]]] = {
+    "logsumexp": _logsumexp_over,
+    "cross_entropy_loss": _cross_entropy_over,
+    "nll_loss_nd": _nll_loss_over,
+}
 
 _lock = threading.RLock()
 _library: Any = None
@@ -137,10 +138,11 @@ def enable() -> None:
         library = _library_type("aten", "IMPL")
         with warnings.catch_warnings():  # that there is a kernel already is the point
             warnings.filterwarnings("ignore", "(?s).*Overriding a previously registered kernel")
-            for name, kernel in _KERNELS.items():
-                for key in ("AutogradCPU", "CPU") if name in _WITH_GRADIENT else ("CPU",):
-                    underneath = get_kernel(f"aten::{name}", key)
-                    library.impl(name, partial(kernel, underneath=underneath), key, with_keyset=True)
+            for name, over in _CPU_KERNELS.items():
+                library.impl(name, over(get_kernel(f"aten::{name}", "CPU")), "CPU")
+            for name, over in _AUTOGRAD_KERNELS.items():
+                for key in ("AutogradCPU", "CPU"):
+                    library.impl(name, over(get_kernel(f"aten::{name}", key)), key, with_keyset=True)
         _library = library
 
 
@@ -197,4 +199,6 @@ _was_enabled = False
 
 def active_operators() -> tuple[str, ...]:
     """Return the names of PyTorch's operators that the engine is behind."""
-    return tuple(sorted(f"aten::{name}" for name in _KERNELS)) if _library is not None else ()
+    return (
+        tuple(sorted(f"aten::{name}" for name in (*_CPU_KERNELS, *_AUTOGRAD_KERNELS))) if _library is not None else ()
+    )

@@ -36,7 +36,7 @@ def cross_entropy(
     x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, label_smoothing: float, reduction: int
 ) -> Tensor:
     """Cross-entropy; reduction as PyTorch numbers it."""
-    made = _tensors.loss(x, target, weight, ignore_index, label_smoothing, False, reduction)
+    made = _tensors.loss(x, target, weight, ignore_index, label_smoothing, False, reduction, False)
     if made is not None:
         return made[0]
     return _cross_entropy_by_pytorch(x, target, weight, Options(ignore_index, label_smoothing, reduction))
@@ -47,7 +47,7 @@ def nll_loss(
     x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, label_smoothing: float, reduction: int
 ) -> Tensor:
     """Negative log-likelihood; label_smoothing is 0."""
-    made = _tensors.loss(x, target, weight, ignore_index, 0.0, True, reduction)
+    made = _tensors.loss(x, target, weight, ignore_index, 0.0, True, reduction, False)
     if made is not None:
         return made[0]
     return _nll_loss_by_pytorch(x, target, weight, Options(ignore_index, label_smoothing, reduction))

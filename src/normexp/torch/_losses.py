@@ -176,5 +176,5 @@ def engine_loss(
             except Refused:
                 return None
     ignore_index, smoothing, reduction = options
-    made = _tensors.loss(x, target, weight, ignore_index, smoothing, log_probabilities, reduction)
+    made = _tensors.loss(x, target, weight, ignore_index, smoothing, log_probabilities, reduction, False)
     return None if made is None else made[0]

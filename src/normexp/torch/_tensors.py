@@ -31,16 +31,19 @@ map_backward = cast("Callable[[int, Tensor, Tensor, int], Tensor | None]", _engi
 softmax_over = cast("Callable[[Tensor, int], Tensor | None]", _engine.tensor_softmax)
 # (logits, a bit for each dimension to sum over, keepdim)
 logsumexp_over = cast("Callable[[Tensor, int, bool], Tensor | None]", _engine.tensor_logsumexp)
-# (logits, target, weight, ignore_index, label_smoothing, whether they are log-probabilities, reduction):
-# the loss, and its derivative by the sum of the rows' losses
+# (logits, target, weight, ignore_index, label_smoothing, whether they are log-probabilities, reduction, whether there
+# will be a backward): the loss, its derivative by the sum of the rows' losses, what to keep for the backward or None
 loss = cast(
-    "Callable[[Tensor, Tensor, _Weight, int, float, bool, int], tuple[Tensor, float] | None]", _engine.tensor_loss
+    "Callable[[Tensor, Tensor, _Weight, int, float, bool, int, bool], tuple[Tensor, float, Tensor | None] | None]",
+    _engine.tensor_loss,
 )
 # (logits, target, weight, ignore_index, reduction): that derivative alone
 loss_gain = cast("Callable[[Tensor, Tensor, _Weight, int, int], float | None]", _engine.tensor_gain)
-# (logits, target, weight, ignore_index, label_smoothing, factor): the gradient of the rows' losses' sum, times factor
+# (logits, target, weight, ignore_index, label_smoothing, factor, what was kept): the gradient of the sum of the rows'
+# losses, times factor
 loss_gradient = cast(
-    "Callable[[Tensor, Tensor, _Weight, int, float, float], Tensor | None]", _engine.tensor_loss_gradient
+    "Callable[[Tensor, Tensor, _Weight, int, float, float, Tensor | None], Tensor | None]",
+    _engine.tensor_loss_gradient,
 )
 # (logits, target or None, dim): the fields of RowStats
 row_stats = cast("Callable[[Tensor, Tensor | None, int], tuple[Tensor, ...] | None]", _engine.tensor_stats)
