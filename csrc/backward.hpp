@@ -23,8 +23,8 @@ struct BackwardRow {
     alignas(64) T g_buffer[block_size];
 
     explicit BackwardRow(const Job& job)
-        : y(job),
-          g_contiguous(job.row_axes == 1 && (job.row[0].target == std::int64_t(sizeof(T)) || job.length == 1)) {}
+        : y(job), g_contiguous(job.row_axes == 1 && (job.row[0].target == std::int64_t(sizeof(T)) || job.length == 1)) {
+    }
 
     const T* read_g(std::int64_t block) {
         const std::int64_t first = block * block_size;
@@ -142,16 +142,14 @@ static bool softmax_backward_row(BackwardRow<T>& row) {
     const Largest top = largest_share(row);
     const double from = is_finite(top.g) ? top.g : 0.0;
     const Lanes shift = broadcast<Lanes>(from);
-    const auto sums = sum_over<Width>(row, -1, [&](Lanes y, Lanes g) NORMEXP_INLINE_LAMBDA {
-        return softmax_terms<Width>(y, g, shift);
-    });
+    const auto sums = sum_over<Width>(
+        row, -1, [&](Lanes y, Lanes g) NORMEXP_INLINE_LAMBDA { return softmax_terms<Width>(y, g, shift); });
     const auto of_row = softmax_row(sums, from);
     // Second words of what is not finite are NaN: one word serves there.
     if (Width::two_words && !is_finite(rounded(of_row.pull))) return false;
     const SoftmaxRow<Num<Width, Lanes>> lanes{spread(of_row.share_sum), spread(of_row.pull)};
-    map_over(row, [&](Lanes y, Lanes g) NORMEXP_INLINE_LAMBDA {
-        return softmax_backward_of<Width>(y, g, shift, lanes);
-    });
+    map_over(row,
+             [&](Lanes y, Lanes g) NORMEXP_INLINE_LAMBDA { return softmax_backward_of<Width>(y, g, shift, lanes); });
     return true;
 }
 
@@ -274,7 +272,8 @@ private:
 
     bool log_softmax(Lanes place, Lanes best, Lanes g_there) const {
         const Lanes zero = broadcast<Lanes>(0.0), one = broadcast<Lanes>(1.0);
-        const Lanes sure = where_greater(best, broadcast<Lanes>(most_of_a_row), where_greater(best, zero, zero, one), zero);
+        const Lanes sure =
+            where_greater(best, broadcast<Lanes>(most_of_a_row), where_greater(best, zero, zero, one), zero);
         const Lanes left_out = where_equal(sure, one, place, broadcast<Lanes>(-1.0));
         const N others = sum([&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
                              const Lanes kept = where_equal(left_out, broadcast<Lanes>(double(i)), zero, g_at(i));

@@ -73,8 +73,12 @@ ElementType type_of(PyArrayObject* array, const char* what) {
 View view_of(PyArrayObject* array, const char* what) {
     static_assert(sizeof(npy_intp) == sizeof(std::int64_t));
     const auto numbers = [](const npy_intp* p) { return reinterpret_cast<const std::int64_t*>(p); };
-    return {PyArray_BYTES(array),           type_of(array, what), PyArray_NDIM(array), numbers(PyArray_DIMS(array)),
-            numbers(PyArray_STRIDES(array)), 1};
+    return {PyArray_BYTES(array),
+            type_of(array, what),
+            PyArray_NDIM(array),
+            numbers(PyArray_DIMS(array)),
+            numbers(PyArray_STRIDES(array)),
+            1};
 }
 constexpr char float_types[] = "x must be float16, bfloat16, float32 or float64";
 View logits_view(PyArrayObject* array) {

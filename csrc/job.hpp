@@ -54,9 +54,10 @@ struct Job {
     Axis outer[max_axes];  // the others, in any order
     bool negate;           // softmin
     double temperature;
-    const Target* target;  // of Op::loss, whose out is the gradient, or null; of Op::stats, or null; of the backwards, whose
-                           // x is what softmax gave: the gradient by that, one element each, of x's type
-    const Stats* stats;    // of Op::stats
+    const Target*
+        target;  // of Op::loss, whose out is the gradient, or null; of Op::stats, or null; of the backwards, whose
+                 // x is what softmax gave: the gradient by that, one element each, of x's type
+    const Stats* stats;  // of Op::stats
 
     // Derived by plan().
     std::int64_t length, rows;  // elements in a row, number of rows

@@ -15,7 +15,7 @@ void losses_keeping(const Job& job, std::int64_t first, std::int64_t last, doubl
         for (std::int64_t i = first; i < last; ++i)
             row.move_to(i), loss_keeping_state(row, scratch, kept + i * each, sum);
     });
-    *result = {sum.sum.hi, sum.sum.lo};
+    *result = sum.value();
 }
 
 void gradients_kept(const Job& job, std::int64_t first, std::int64_t last, const double* kept) {

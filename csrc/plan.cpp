@@ -58,7 +58,8 @@ void plan(Job& job) {
     job.outer_axes = join(job.outer, job.outer_axes);
 
     const std::int64_t item = job.dtype == DType::float64 ? 8 : job.dtype == DType::float32 ? 4 : 2;
-    const bool maps = job.op == Op::softmax || job.op == Op::log_softmax || is_backward(job.op) || (job.op == Op::loss && job.out);
+    const bool maps =
+        job.op == Op::softmax || job.op == Op::log_softmax || is_backward(job.op) || (job.op == Op::loss && job.out);
     const Axis &inner = job.row[job.row_axes - 1], &side = job.outer[job.outer_axes - 1];
     job.x_contiguous = job.row_axes == 1 && (inner.x == item || job.length == 1);
     job.out_contiguous = maps && job.row_axes == 1 && (inner.out == item || job.length == 1);

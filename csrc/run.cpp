@@ -136,7 +136,8 @@ std::int64_t kept_doubles(const Job& job) {
     // Below this, what is kept would be more than a thirtieth of float32 logits.
     constexpr std::int64_t kept_from = 256;
     const Target& target = *job.target;
-    if (job.across || job.length < kept_from || target.dense() || target.log_probabilities || wants_split(job)) return 0;
+    if (job.across || job.length < kept_from || target.dense() || target.log_probabilities || wants_split(job))
+        return 0;
     return kept_state_size + kernels().blocks(job);
 }
 

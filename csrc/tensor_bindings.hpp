@@ -3,8 +3,4 @@
 
 #include <nanobind/nanobind.h>
 
-namespace normexp {
-
-void define_tensor_functions(nanobind::module_&);
-
-}  // namespace normexp
+namespace normexp { void define_tensor_functions(nanobind::module_&); }  // namespace normexp

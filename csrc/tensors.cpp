@@ -19,11 +19,11 @@ constexpr struct {
     ElementType type;
     std::uint8_t code, bits;
 } types[] = {
-    {ElementType::float32, dlpack::ieee_float, 32},   {ElementType::int64, dlpack::signed_integer, 64},
-    {ElementType::bfloat16, dlpack::bfloat, 16},      {ElementType::float16, dlpack::ieee_float, 16},
-    {ElementType::float64, dlpack::ieee_float, 64},   {ElementType::uint8, dlpack::unsigned_integer, 8},
-    {ElementType::int8, dlpack::signed_integer, 8},   {ElementType::int16, dlpack::signed_integer, 16},
-    {ElementType::int32, dlpack::signed_integer, 32}, {ElementType::uint16, dlpack::unsigned_integer, 16},
+    {ElementType::float32, dlpack::ieee_float, 32},      {ElementType::int64, dlpack::signed_integer, 64},
+    {ElementType::bfloat16, dlpack::bfloat, 16},         {ElementType::float16, dlpack::ieee_float, 16},
+    {ElementType::float64, dlpack::ieee_float, 64},      {ElementType::uint8, dlpack::unsigned_integer, 8},
+    {ElementType::int8, dlpack::signed_integer, 8},      {ElementType::int16, dlpack::signed_integer, 16},
+    {ElementType::int32, dlpack::signed_integer, 32},    {ElementType::uint16, dlpack::unsigned_integer, 16},
     {ElementType::uint32, dlpack::unsigned_integer, 32}, {ElementType::uint64, dlpack::unsigned_integer, 64},
 };
 
@@ -87,8 +87,12 @@ std::optional<TensorView> TensorView::of(nb::handle object) {
     for (const auto& [type, code, bits] : types)
         if (tensor.type.code == code && tensor.type.bits == bits) {
             TensorView view;
-            static_cast<View&>(view) = {static_cast<char*>(tensor.data) + tensor.byte_offset, type, tensor.axes,
-                                        tensor.sizes, tensor.strides, bits / 8};
+            static_cast<View&>(view) = {static_cast<char*>(tensor.data) + tensor.byte_offset,
+                                        type,
+                                        tensor.axes,
+                                        tensor.sizes,
+                                        tensor.strides,
+                                        bits / 8};
             return view;
         }
     return std::nullopt;
@@ -116,7 +120,8 @@ int element_bytes(ElementType type) { return dlpack_type(type).bits / 8; }
 // Of a half type with p bits of significand and 2^least for its smallest number.
 static double half_value(std::uint16_t bits, int p, int least, unsigned infinity) {
     const unsigned magnitude = bits & 0x7FFFu, field = magnitude >> (p - 1), low = magnitude & ((1u << (p - 1)) - 1);
-    double size = field ? std::ldexp(double(low | 1u << (p - 1)), least + int(field) - 1) : std::ldexp(double(low), least);
+    double size =
+        field ? std::ldexp(double(low | 1u << (p - 1)), least + int(field) - 1) : std::ldexp(double(low), least);
     if (magnitude >= infinity) size = magnitude == infinity ? HUGE_VAL : NAN;
     return bits & 0x8000u ? -size : size;
 }

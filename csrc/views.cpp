@@ -78,9 +78,12 @@ Job row_job(Op op, const ByRow& views, int axis) {
             require(view->size(at) == x.size(i), "arrays differ in shape");
             return view->stride(at);
         };
-        const Axis made{x.size(i), x.stride(i),
-                        stride(views.out, false), 0,
-                        stride(views.target, labels), stride(views.value, true)};
+        const Axis made{x.size(i),
+                        x.stride(i),
+                        stride(views.out, false),
+                        0,
+                        stride(views.target, labels),
+                        stride(views.value, true)};
         (is_row ? job.row[job.row_axes++] : job.outer[job.outer_axes++]) = made;
         other += !is_row;
     }
