@@ -17,7 +17,7 @@ SOURCES := pyproject.toml CMakeLists.txt README.md $(shell find csrc src -name _
 
 CXX_SOURCES = find csrc tests -name '*.[ch]pp'
 
-.PHONY: help verify test bench lint format install neon sanitize clean
+.PHONY: help verify test bench lint format install neon exhaustive sanitize clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -47,6 +47,12 @@ install: $(STAMPS)/package $(STAMPS)/tools ## only set up .venv: the package, it
 
 neon: $(STAMPS)/package ## compile the engine for AArch64 and, under QEMU, compare the bits of its results
 	$(BIN)/python tools/neon.py
+
+exhaustive: ## hold the exponential of every float against exact values: some minutes (GCC)
+	mkdir -p build
+	$(CXX) -std=c++20 -O2 -march=native -ffp-contract=off -Wall -Wextra -Wno-psabi -Wno-maybe-uninitialized \
+	    -Wno-uninitialized -DNORMEXP_LEVEL=native -Icsrc tests/exhaustive/exp.cpp -o build/exhaustive -pthread
+	build/exhaustive
 
 # The engine once more, under AddressSanitizer and UndefinedBehaviorSanitizer, ahead of the installed one on the path.
 # Python is not built with them, so the runtime is loaded first, and the C++ library with it, whose exceptions it wraps.
