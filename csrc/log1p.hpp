@@ -38,6 +38,8 @@ NORMEXP_INLINE V log1p(V rest)
 {
     return log1p_one_word(rest);
 }
+// rest - rest^2 / 2 + rest^3 / 3 misses rest^4 / 4, which below this is 2^-92 of it.
+constexpr double series_below = 0x1p-30;
 // One Newton step from the one-word result y: log(1 + rest) = y + log((1 + rest) exp(-y)), the last log being of 1 + t
 // with |t| < 2^-45.
 template <class Width, class V>
@@ -46,10 +48,13 @@ NORMEXP_INLINE Two<V> log1p(Two<V> rest)
 {
     const V y = log1p_one_word(rest.hi);
     const Two<V> inverse = scale_by(exp<Width>(Two<V>{-y, broadcast<V>(0.0)}), Width::unscale);
-    const Two<V> sum = add(broadcast<V>(1.0), rest), product = multiply(sum, inverse);
-    // multiply() leaves the product of the second words out, 2^-106: as much as a unit of a rest near 2^-53.
-    const V t = (product.hi - broadcast<V>(1.0)) + fma(sum.lo, inverse.lo, product.lo);
-    return fast_two_sum(y, fma(t * broadcast<V>(-0.5), t, t));
+    const Two<V> product = multiply(add(broadcast<V>(1.0), rest), inverse);
+    const V t = (product.hi - broadcast<V>(1.0)) + product.lo;
+    const Two<V> newton = fast_two_sum(y, fma(t * broadcast<V>(-0.5), t, t));
+    // A rest near 2^-53 leaves no room for its last places in two words beginning with 1: down there the series serves.
+    const V shorter = fma(rest.hi * broadcast<V>(-2.0 / 3), rest.hi, rest.hi);
+    const Two<V> series = fast_two_sum(rest.hi, fma(rest.hi * broadcast<V>(-0.5), shorter, rest.lo));
+    return where_greater(broadcast<V>(series_below), rest.hi, series, newton);
 }
 
 }  // namespace normexp::NORMEXP_LEVEL
