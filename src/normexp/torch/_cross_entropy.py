@@ -144,15 +144,17 @@ def nll_backward(
 def targets_backward(
     grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, options: Options, gain: float | Tensor
 ) -> tuple[Tensor, Tensor | None]:
-    """Return the gradients of cross-entropy by target probabilities and by weights."""
+    """Return the gradients of cross-entropy by target probabilities and weights, rounded to half types at the end."""
     dim, smoothing = class_dim(x), options.label_smoothing
-    each = _functional.log_softmax(x, dim) * (over_classes(grad, x, options) * -gain)
+    wide = torch.promote_types(x.dtype, torch.float32)
+    each = _functional.log_softmax(x.to(wide), dim) * (over_classes(grad.to(wide), x, options) * -gain)
     if weight is None:
-        return each * (1 - smoothing), None
+        return (each * (1 - smoothing)).to(x.dtype), None
     others = [d for d in range(x.ndim) if d != dim]
-    by_weight = each * ((1 - smoothing) * target + smoothing / x.shape[dim])
-    per_class = weight.view(-1, *[1] * (x.ndim - dim - 1))
-    return each * ((1 - smoothing) * per_class), by_weight.sum(others) if others else by_weight
+    by_weight = each * ((1 - smoothing) * target.to(wide) + smoothing / x.shape[dim])
+    by_weight = by_weight.sum(others) if others else by_weight
+    per_class = weight.to(wide).view(-1, *[1] * (x.ndim - dim - 1))
+    return (each * ((1 - smoothing) * per_class)).to(x.dtype), by_weight.to(x.dtype)
 
 
 class CrossEntropy(Function):
