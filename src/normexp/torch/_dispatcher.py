@@ -19,14 +19,14 @@ from torch.library import Library, get_kernel
 
 from normexp.torch import _functional, _tensors
 from normexp.torch._losses import engine_loss
-from normexp.torch._plain import has_no_tangents, is_scripted
+from normexp.torch._plain import has_no_tangents, is_autocast, is_scripted
 from normexp.torch._tensors import LOG_SOFTMAX, LOG_SOFTMAX_BACKWARD, MEAN, SOFTMAX, SOFTMAX_BACKWARD
 
 _library_type: Any = Library  # its methods have no types
 
 
 # Each function here makes a kernel of the one underneath. Below autograd, where nothing is left to dispatch on, that
-# takes any keys of the CPU; autograd's own takes those it was called with, and these say what the call is: tensors in CPU
+# takes any keys of the CPU; autograd's own takes those it was called with. They say what the call is: tensors in CPU
 # memory, of no subclass, with no lazy negation, in no transform and no mode, exactly if there are no others.
 _CPU_KEYS = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
 _PLAIN_CALLS = (_CPU_KEYS | torch._C.DispatchKeySet(torch._C.DispatchKey.AutogradCPU), _CPU_KEYS)
@@ -89,7 +89,8 @@ def _nll_loss_over(underneath: Any) -> Callable[..., Tensor]:  # noqa: ANN401
         reduction: int = MEAN,
         ignore_index: int = -100,
     ) -> Tensor:
-        if _takes(keys):
+        # Autocast has no opinion of this operator, but of those it is composed of.
+        if _takes(keys) and not is_autocast():
             made = engine_loss(x, target, weight, (ignore_index, 0.0, reduction), True)
             if made is not None:
                 return made

@@ -49,6 +49,11 @@ def is_scripted() -> bool:
     return _tracing() is not None
 
 
+def is_autocast() -> bool:
+    """Whether autocast chooses the dtypes."""
+    return bool(_autocasts())
+
+
 def is_undisturbed() -> bool:
     """Whether nothing stands between a call and the kernel that runs it."""
     return (
