@@ -1,8 +1,8 @@
 #include "tensors.hpp"
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <new>
 
 #include "memory_pool.hpp"
@@ -33,36 +33,43 @@ dlpack::Type dlpack_type(ElementType wanted) {
     throw std::bad_alloc();  // the table has them all
 }
 
-// A tensor in the pool's memory. Sizes and strides live as long as it does.
-struct Pooled {
+// A tensor in memory of ours: behind this, or in a block of the pool if it is large. (Asking PyTorch for memory through
+// the interface and giving it back takes twice as long: two descriptions, one tensor each.)
+struct Owned {
     dlpack::ManagedTensor managed;
     MemoryBlock block;
     std::int64_t sizes[max_axes], strides[max_axes];
 };
+constexpr std::size_t alignment = 64, behind = (sizeof(Owned) + alignment - 1) / alignment * alignment;
 
-dlpack::ManagedTensor* in_pool(const dlpack::Tensor& like, std::size_t bytes) {
-    auto pooled = std::make_unique<Pooled>();
-    pooled->block = take_memory(bytes);
-    if (!pooled->block.data) throw std::bad_alloc();
-    dlpack::Tensor& tensor = pooled->managed.tensor;
+dlpack::ManagedTensor* owned(const dlpack::Tensor& like, std::size_t bytes) {
+    const bool pooled = bytes >= pooled_from_bytes && pool_limit() != 0;
+    const std::size_t beside = pooled ? 0 : (bytes + alignment - 1) / alignment * alignment;
+    void* const memory = std::aligned_alloc(alignment, behind + beside);
+    if (!memory) throw std::bad_alloc();
+    auto* const made = new (memory) Owned;
+    made->block = pooled ? take_memory(bytes) : MemoryBlock{nullptr, 0};
+    if (pooled && !made->block.data) {
+        std::free(memory);
+        throw std::bad_alloc();
+    }
+    dlpack::Tensor& tensor = made->managed.tensor;
     tensor = like;
-    tensor.data = pooled->block.data, tensor.sizes = pooled->sizes, tensor.strides = pooled->strides;
+    tensor.data = pooled ? made->block.data : static_cast<char*>(memory) + behind;
+    tensor.sizes = made->sizes, tensor.strides = made->strides;
     std::int64_t stride = 1;
     for (int i = like.axes - 1; i >= 0; --i) {
-        pooled->sizes[i] = like.sizes[i], pooled->strides[i] = stride;
+        made->sizes[i] = like.sizes[i], made->strides[i] = stride;
         stride *= like.sizes[i];
     }
-    pooled->managed.version = dlpack::version;
-    pooled->managed.owner = pooled.get();
-    pooled->managed.deleter = [](dlpack::ManagedTensor* self) {
-        auto* const given = static_cast<Pooled*>(self->owner);
-        give_memory(given->block);
-        delete given;
+    made->managed.version = dlpack::version, made->managed.flags = 0, made->managed.owner = made;
+    made->managed.deleter = [](dlpack::ManagedTensor* self) {
+        auto* const given = static_cast<Owned*>(self->owner);
+        if (given->block.data) give_memory(given->block);
+        std::free(given);
     };
-    return &pooled.release()->managed;
+    return &made->managed;
 }
-
-void set_error(void*, const char*, const char*) {}
 
 }  // namespace
 
@@ -104,14 +111,13 @@ NewTensor new_tensor(ElementType type, int axes, const std::int64_t* sizes) {
     like.axes = axes, like.type = dlpack_type(type), like.sizes = const_cast<std::int64_t*>(sizes);
     std::size_t bytes = like.type.bits / 8;
     for (int i = 0; i < axes; ++i) bytes *= std::size_t(sizes[i]);
-    dlpack::ManagedTensor* made = nullptr;
-    if (bytes >= pooled_from_bytes && pool_limit() != 0)
-        made = in_pool(like, bytes);
-    else if (exchange->allocate(&like, &made, nullptr, set_error) != 0)
-        throw std::bad_alloc();
-    char* const data = static_cast<char*>(made->tensor.data) + made->tensor.byte_offset;
+    dlpack::ManagedTensor* const made = owned(like, bytes);
+    char* const data = static_cast<char*>(made->tensor.data);
     void* object = nullptr;
-    if (exchange->import_owned(made, &object) != 0) throw nb::python_error();
+    if (exchange->import_owned(made, &object) != 0) {
+        made->deleter(made);
+        throw nb::python_error();
+    }
     return {nb::steal(static_cast<PyObject*>(object)), data};
 }
 

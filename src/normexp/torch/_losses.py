@@ -63,7 +63,7 @@ def nll_loss(
     """
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
-    number = REDUCTIONS.get(reduction)
+    number = REDUCTIONS.get(reduction) if type(reduction) is str and type(ignore_index) is int else None
     if number is not None and takes(input, target, weight):
         result = engine_loss(input, target, weight, (ignore_index, 0.0, number), True)
     else:
@@ -135,7 +135,7 @@ def cross_entropy(
     """
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
-    number = REDUCTIONS.get(reduction)
+    number = REDUCTIONS.get(reduction) if type(reduction) is str and type(ignore_index) is int else None
     if number is not None and takes(input, target, weight):
         result = engine_loss(input, target, weight, (ignore_index, label_smoothing, number), False)
     else:
