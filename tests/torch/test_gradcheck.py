@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 pytest.importorskip("torch")
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 from torch.autograd.gradcheck import GradcheckError
-from torch_calls import CALLS, Call, differentiable, of_floats
+from torch_calls import CALLS, Call, Tensors, differentiable, of_floats
 
 # Forward mode makes PyTorch script its own decompositions, and tell itself that it should not.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
@@ -50,17 +52,17 @@ def test_weights_of_labels_have_the_derivative_that_pytorch_gives_them() -> None
     for call in (one for one in CALLS.values() if one.weighted and one.target == "labels"):
         tensors = differentiable(call.tensors())
         wanted = [t for t in tensors if t.requires_grad]
-        got, want = (derivatives(function(*tensors).sum(), wanted) for function in (call.ours, call.theirs))
+        got, want = (derivatives(function, tensors, wanted) for function in (call.ours, call.theirs))
         if isinstance(want, type):
             assert got == want, call
         else:
             torch.testing.assert_close(got, want)
 
 
-def derivatives(value: torch.Tensor, wanted: list[torch.Tensor]) -> object:
+def derivatives(function: Callable[..., torch.Tensor], tensors: Tensors, wanted: list[torch.Tensor]) -> object:
     """Those by the wanted tensors, or the type of the error."""
     try:
-        return torch.autograd.grad(value, wanted, allow_unused=True)
+        return torch.autograd.grad(function(*tensors).sum(), wanted, allow_unused=True)
     except RuntimeError as error:
         return type(error)
 
