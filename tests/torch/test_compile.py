@@ -13,7 +13,7 @@ import normexp.torch as nxt
 import torch
 from functorch.compile import make_boxed_func
 from torch._dynamo.backends.common import aot_autograd
-from torch_calls import CALLS, Call, Tensors, differentiable, of_floats, outputs_and_gradients
+from torch_calls import CALLS, Call, Tensors, assert_same, differentiable, of_floats, outputs_and_gradients
 
 # What PyTorch's compiler says to itself: of its own parts that are deprecated, and of one thread's worth of work.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -49,13 +49,6 @@ def of_size(call: Call, rows: int) -> Tensors:
     return Call(call.function, shape, call.options, call.target, call.weighted).tensors(torch.float32)
 
 
-def assert_same_bits(got: Any, want: Any, what: str) -> None:
-    """Equal, -0 unlike +0; NaN equals NaN."""
-    torch.testing.assert_close(got, want, rtol=0, atol=0, equal_nan=True, msg=lambda text: f"{what}: {text}")
-    for one, other in zip(got, want, strict=True):
-        assert torch.equal(one.signbit(), other.signbit()), what
-
-
 @pytest.mark.parametrize("name", FEW)
 def test_compiled(name: str) -> None:
     """One graph for all sizes, forwards and backwards, in training and without gradients."""
@@ -64,7 +57,7 @@ def test_compiled(name: str) -> None:
     for rows in (7, 12, 31):
         tensors = differentiable(of_size(call, rows), of_floats(call))
         want = outputs_and_gradients(call.ours, tensors)
-        assert_same_bits(outputs_and_gradients(compiled, tensors), want, f"{rows} rows")
+        assert_same(outputs_and_gradients(compiled, tensors), want, f"{rows} rows")
 
 
 @pytest.mark.parametrize("name", FEW)
@@ -74,7 +67,7 @@ def test_compiled_without_gradients(name: str) -> None:
     with torch.no_grad():
         for rows in (7, 12):
             tensors = of_size(call, rows)
-            assert_same_bits([compiled(*tensors)], [call.ours(*tensors)], f"{rows} rows")
+            assert_same([compiled(*tensors)], [call.ours(*tensors)], f"{rows} rows")
 
 
 class Classifier(torch.nn.Module):
@@ -140,7 +133,7 @@ def test_exported(model: Classifier) -> None:
     program = torch.export.export(model, example(6), dynamic_shapes=({0: rows}, {0: rows}))
     module = program.module()
     for count in (6, 11):
-        assert_same_bits(module(*example(count)), model(*example(count)), f"{count} rows")
+        assert_same(module(*example(count)), model(*example(count)), f"{count} rows")
 
 
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -91,6 +91,13 @@ def differentiable(tensors: Tensors, wanted: tuple[int, ...] = (0, 1, 2)) -> Ten
     )
 
 
+def assert_same(got: Iterable[torch.Tensor], want: Iterable[torch.Tensor], what: object = "") -> None:
+    """The same bits; NaN equals NaN."""
+    for one, other in zip(got, want, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True, msg=lambda text: f"{what}: {text}")
+        assert torch.equal(one.isnan() | one.signbit(), other.isnan() | other.signbit()), f"{what}: a sign of 0"
+
+
 def of_floats(call: Call) -> tuple[int, ...]:
     """Which of the tensors have derivatives: logits and probabilities. PyTorch has none by the weights of labels."""
     return (0, 1, 2) if call.target != "labels" else (0,)
@@ -145,3 +152,15 @@ def _losses() -> Iterator[tuple[str, Call]]:
 
 
 CALLS: dict[str, Call] = dict([*_maps(), *_logsumexps(), *_losses()])
+
+# Of sizes at which other kernels run than for a few rows.
+LARGE: dict[str, Call] = {
+    "large softmax": Call("softmax", (90, 70), {"dim": 1}),
+    "large log_softmax": Call("log_softmax", (70, 90), {"dim": 0}),
+    "large softmin": Call("softmin", (30, 7, 40), {"dim": 1}),
+    "large logsumexp": Call("logsumexp", (90, 70), {"dim": 1}),
+    "large nll_loss": Call("nll_loss", (200, 40), {}, "labels", True),
+    "large cross_entropy": Call("cross_entropy", (200, 40), {}, "labels"),
+    "large image": Call("cross_entropy", (20, 30, 5, 4), {"reduction": "none", "label_smoothing": 0.1}, "labels", True),
+    "large probabilities": Call("cross_entropy", (200, 40), {"reduction": "sum"}, "probabilities", True),
+}
