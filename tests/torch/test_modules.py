@@ -15,7 +15,7 @@ import normexp.torch as nxt
 import torch
 from torch.testing import assert_close
 from torch.testing._internal.common_modules import ModuleInfo, module_db
-from torch_calls import outputs_and_gradients
+from torch_calls import assert_as_pytorch, outputs_and_gradients, widened
 
 NAMES = ("Softmax", "LogSoftmax", "Softmin", "NLLLoss", "CrossEntropyLoss")
 INFOS = [info for info in module_db if info.module_cls in {getattr(torch.nn, name) for name in NAMES}]
@@ -47,13 +47,12 @@ def test_samples(info: ModuleInfo, dtype: torch.dtype) -> None:
     for sample in info.module_inputs_func(info, "cpu", dtype, True, False):
         make, given = sample.constructor_input, sample.forward_input
 
-        def call(module: type[torch.nn.Module], make=make, given=given) -> list[torch.Tensor]:
-            made = module(*make.args, **make.kwargs)
-            return outputs_and_gradients(lambda *tensors: made(*tensors, **given.kwargs), given.args)
+        def call(module: type[torch.nn.Module], cast=lambda x: x, make=make, given=given) -> list[torch.Tensor]:
+            made = module(*map(cast, make.args), **{name: cast(value) for name, value in make.kwargs.items()})
+            return outputs_and_gradients(made, tuple(map(cast, given.args)))
 
-        assert_close(
-            call(ours), call(info.module_cls), equal_nan=True, msg=lambda text, sample=sample: f"{sample.desc}: {text}"
-        )
+        theirs = info.module_cls
+        assert_as_pytorch(call(ours), call(theirs), call(theirs, widened), sample.desc)
         count += 1
     assert count > 0
 

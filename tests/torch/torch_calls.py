@@ -9,6 +9,7 @@ from typing import Any
 
 import normexp.torch as nxt
 import torch
+from torch.testing import assert_close
 
 PYTORCH = SimpleNamespace(
     softmax=torch.nn.functional.softmax,
@@ -20,6 +21,8 @@ PYTORCH = SimpleNamespace(
 )
 """PyTorch's functions under the names that `normexp.torch` has."""
 
+# assert_close's own, which OpInfo's of these functions are too.
+HALF = {torch.bfloat16: {"rtol": 1.6e-2, "atol": 1e-5}, torch.float16: {"rtol": 1e-3, "atol": 1e-5}}
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 Tensors = tuple[torch.Tensor, ...]
 
@@ -94,8 +97,35 @@ def differentiable(tensors: Tensors, wanted: tuple[int, ...] = (0, 1, 2)) -> Ten
 def assert_same(got: Iterable[torch.Tensor], want: Iterable[torch.Tensor], what: object = "") -> None:
     """The same bits; NaN equals NaN."""
     for one, other in zip(got, want, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True, msg=lambda text: f"{what}: {text}")
+        assert_close(one, other, rtol=0, atol=0, equal_nan=True, msg=lambda text: f"{what}: {text}")
         assert torch.equal(one.isnan() | one.signbit(), other.isnan() | other.signbit()), f"{what}: a sign of 0"
+
+
+def widened(tensor: Any) -> Any:
+    """The same numbers in float64, with a gradient of their own."""
+    if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
+        return tensor
+    return tensor.detach().double().requires_grad_(tensor.requires_grad)
+
+
+def assert_as_pytorch(got: Iterable[Any], want: Iterable[Any], exact: Iterable[Any], what: object) -> None:
+    """Within the tolerances that PyTorch has for the dtype, of PyTorch's result.
+
+    The half types round each step so coarsely that PyTorch's own results miss those tolerances of the exact ones,
+    where terms cancel. There the result may be within them of `exact`, which is PyTorch's in float64, or at least no
+    further away from it than PyTorch's, in sum or at most: the rule by which PyTorch judges its own references.
+    """
+    for one, other, true in zip(got, want, exact, strict=True):
+        try:
+            assert_close(one, other, equal_nan=True, msg=lambda text: f"{what}: {text}")
+        except AssertionError:
+            if one.dtype not in HALF or one.shape != other.shape:
+                raise
+            mine, theirs, wide = (t.detach().double() for t in (one, other, true))
+            near = torch.allclose(mine, wide, **HALF[one.dtype])
+            errors, others = (mine - wide).abs(), (theirs - wide).abs()
+            if not (near or errors.sum() <= others.sum() or errors.max() <= others.max()):
+                raise
 
 
 def of_floats(call: Call) -> tuple[int, ...]:
@@ -108,8 +138,8 @@ def outputs_and_gradients(function: Callable[..., torch.Tensor], tensors: Tensor
     value = function(*tensors)
     wanted = [t for t in tensors if t.requires_grad]
     random = torch.Generator().manual_seed(seed)
-    direction = torch.randn(value.shape, generator=random, dtype=torch.float64).to(value.dtype)
-    return [value.detach(), *torch.autograd.grad(value, wanted, direction)]
+    direction = torch.randn(value.shape, generator=random, dtype=torch.float64).bfloat16()  # the same in every dtype
+    return [value.detach(), *torch.autograd.grad(value, wanted, direction.to(value.dtype))]
 
 
 def _maps() -> Iterator[tuple[str, Call]]:
