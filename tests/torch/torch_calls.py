@@ -113,7 +113,8 @@ def assert_as_pytorch(got: Iterable[Any], want: Iterable[Any], exact: Iterable[A
 
     The half types round each step so coarsely that PyTorch's own results miss those tolerances of the exact ones,
     where terms cancel. There the result may be within them of `exact`, which is PyTorch's in float64, or at least no
-    further away from it than PyTorch's, in sum or at most: the rule by which PyTorch judges its own references.
+    further away from it than PyTorch's, the rule by which PyTorch judges its own references; or than one rounding of
+    the largest value, since what a half type has saved for the backward pass is rounded already.
     """
     for one, other, true in zip(got, want, exact, strict=True):
         try:
@@ -124,7 +125,8 @@ def assert_as_pytorch(got: Iterable[Any], want: Iterable[Any], exact: Iterable[A
             mine, theirs, wide = (t.detach().double() for t in (one, other, true))
             near = torch.allclose(mine, wide, **HALF[one.dtype])
             errors, others = (mine - wide).abs(), (theirs - wide).abs()
-            if not (near or errors.sum() <= others.sum() or errors.max() <= others.max()):
+            rounding = torch.finfo(one.dtype).eps / 2 * wide.abs().max()
+            if not (near or errors.sum() <= others.sum() or errors.max() <= max(others.max(), rounding)):
                 raise
 
 
