@@ -1,4 +1,5 @@
-// The only file that knows Python: NumPy arrays to jobs, and nothing that the Python front could not have checked.
+// The engine as a Python module, for NumPy arrays (tensor_bindings.cpp: for PyTorch's tensors): arrays to jobs, and nothing
+// that the Python front could not have checked.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
@@ -17,13 +18,18 @@
 #include "job.hpp"
 #include "memory_pool.hpp"
 #include "parallel.hpp"
+#include "released.hpp"
+#include "tensor_bindings.hpp"
+#include "views.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
-using normexp::Axis;
 using normexp::DType;
+using normexp::ElementType;
 using normexp::Job;
 using normexp::Op;
+using normexp::released;
+using normexp::View;
 
 namespace {
 
@@ -48,41 +54,41 @@ PyArrayObject* as_array(nb::handle object, const char* what) {
     return reinterpret_cast<PyArrayObject*>(object.ptr());
 }
 
-// `reduced` has a bit for each axis the function reduces over. out has the axes of x; a reduced one may be of length 1.
-Job make_job(Op op, PyArrayObject* x, PyArrayObject* out, PyArrayObject* mask, std::uint64_t reduced, bool negate,
-             double temperature) {
-    const std::optional<DType> dtype = dtype_of(x);
-    if (!dtype) throw nb::type_error("x must be float16, bfloat16, float32 or float64");
-    const bool maps = op == Op::softmax || op == Op::log_softmax;
-    Job job{};
-    job.op = op, job.dtype = *dtype, job.negate = negate, job.temperature = temperature;
-    job.x = PyArray_BYTES(x), job.out = PyArray_BYTES(out), job.mask = mask ? PyArray_BYTES(mask) : nullptr;
-    const int axes = PyArray_NDIM(x);
-    if (PyArray_NDIM(out) < axes || (mask && PyArray_NDIM(mask) != axes))
-        throw nb::value_error("arrays differ in dimensions");
-    for (int i = 0; i < axes; ++i) {
-        const bool is_row = reduced >> i & 1;
-        const npy_intp size = PyArray_DIM(x, i);
-        if ((maps || !is_row) && PyArray_DIM(out, i) != size) throw nb::value_error("x and out differ in shape");
-        if (mask && PyArray_DIM(mask, i) != size) throw nb::value_error("x and mask differ in shape");
-        (is_row ? job.row[job.row_axes++] : job.outer[job.outer_axes++]) = {
-            size, PyArray_STRIDE(x, i), maps || !is_row ? PyArray_STRIDE(out, i) : 0,
-            mask ? PyArray_STRIDE(mask, i) : 0};
-    }
-    normexp::plan(job);
-    return job;
+ElementType type_of(PyArrayObject* array, const char* what) {
+    PyArray_Descr* descr = PyArray_DESCR(array);
+    const int type = descr->type_num;
+    if (type == NPY_BOOL) return ElementType::uint8;
+    const bool is_unsigned = PyTypeNum_ISUNSIGNED(type);
+    if (PyArray_ISNBO(descr->byteorder) && PyTypeNum_ISINTEGER(type)) switch (PyDataType_ELSIZE(descr)) {
+            case 1: return is_unsigned ? ElementType::uint8 : ElementType::int8;
+            case 2: return is_unsigned ? ElementType::uint16 : ElementType::int16;
+            case 4: return is_unsigned ? ElementType::uint32 : ElementType::int32;
+            default: return is_unsigned ? ElementType::uint64 : ElementType::int64;
+        }
+    const std::optional<DType> dtype = dtype_of(array);
+    if (!dtype) throw nb::type_error(what);
+    return normexp::element_type(*dtype);
 }
 
-// Below this many elements (some microseconds) giving the interpreter lock away costs more than it gives.
-constexpr std::int64_t release_from = 1 << 12;
+View view_of(PyArrayObject* array, const char* what) {
+    static_assert(sizeof(npy_intp) == sizeof(std::int64_t));
+    const auto numbers = [](const npy_intp* p) { return reinterpret_cast<const std::int64_t*>(p); };
+    return {PyArray_BYTES(array),           type_of(array, what), PyArray_NDIM(array), numbers(PyArray_DIMS(array)),
+            numbers(PyArray_STRIDES(array)), 1};
+}
+constexpr char float_types[] = "x must be float16, bfloat16, float32 or float64";
+View logits_view(PyArrayObject* array) {
+    if (!dtype_of(array)) throw nb::type_error(float_types);
+    return view_of(array, float_types);
+}
+std::optional<View> optional_view(PyArrayObject* array, const char* what) {
+    return array ? std::optional(view_of(array, what)) : std::nullopt;
+}
+const View* pointer(const std::optional<View>& view) { return view ? &*view : nullptr; }
 
 void run_released(const Job& job) {
-    if (job.rows * job.length < release_from) {
-        if (job.rows && job.length) normexp::run(job);
-        return;
-    }
-    nb::gil_scoped_release release;
-    normexp::run(job);
+    if (!job.rows || !job.length) return;
+    released(job.rows * job.length, [&] { normexp::run(job); });
 }
 
 // An uninitialized array like x. Large contiguous ones lie in the pool's memory, which the capsule gives back.
@@ -127,8 +133,8 @@ nb::object quick(int op, nb::handle object, nb::handle axis_object, bool negate,
     if (axis < -axes || axis >= axes || !PyArray_ISALIGNED(x) || !dtype_of(x)) return nb::none();
     nb::object result = empty_like(object);
     auto* out = reinterpret_cast<PyArrayObject*>(result.ptr());
-    run_released(
-        make_job(Op(op), x, out, nullptr, std::uint64_t(1) << (axis < 0 ? axis + axes : axis), negate, temperature));
+    const std::uint64_t reduced = std::uint64_t(1) << (axis < 0 ? axis + axes : axis);
+    run_released(normexp::make_job(Op(op), logits_view(x), logits_view(out), nullptr, reduced, negate, temperature));
     return result;
 }
 
@@ -147,82 +153,25 @@ void apply(int op, nb::handle x, nb::handle out, nb::handle mask, std::uint64_t 
     } else if (PyArray_TYPE(out_array) != PyArray_TYPE(x_array) || PyArray_NDIM(out_array) != PyArray_NDIM(x_array)) {
         throw nb::value_error("x and out differ in type or dimensions");
     }
-    run_released(make_job(Op(op), x_array, out_array, mask_array, reduced, negate, temperature));
+    const std::optional<View> mask_view = optional_view(mask_array, "where must be boolean");
+    run_released(normexp::make_job(Op(op), logits_view(x_array), logits_view(out_array), pointer(mask_view), reduced,
+                                   negate, temperature));
 }
 
 // ---- losses and statistics ---------------------------------------------------------------------------------------------
 
 using normexp::Stats;
 using normexp::Target;
-using normexp::TargetType;
 
-TargetType target_type_of(PyArrayObject* array) {
-    PyArray_Descr* descr = PyArray_DESCR(array);
-    const int type = descr->type_num;
-    const bool is_unsigned = PyTypeNum_ISUNSIGNED(type);
-    if (PyArray_ISNBO(descr->byteorder) && PyTypeNum_ISINTEGER(type)) switch (PyDataType_ELSIZE(descr)) {
-            case 1: return is_unsigned ? TargetType::uint8 : TargetType::int8;
-            case 2: return is_unsigned ? TargetType::uint16 : TargetType::int16;
-            case 4: return is_unsigned ? TargetType::uint32 : TargetType::int32;
-            default: return is_unsigned ? TargetType::uint64 : TargetType::int64;
-        }
-    const std::optional<DType> dtype = dtype_of(array);
-    if (!dtype) throw nb::type_error("target must be integers or one of the four float types");
-    switch (*dtype) {
-        case DType::float16: return TargetType::float16;
-        case DType::bfloat16: return TargetType::bfloat16;
-        case DType::float32: return TargetType::float32;
-        default: return TargetType::float64;
-    }
-}
-
-// One weight a class, padded as the engine wants it.
 using Weights = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 std::vector<double> padded(const std::optional<Weights>& weight, std::int64_t classes) {
-    std::vector<double> copy;
-    if (!weight) return copy;
+    if (!weight) return {};
     if (std::int64_t(weight->shape(0)) != classes) throw nb::value_error("as many weights as classes");
-    copy.assign(weight->data(), weight->data() + classes);
-    copy.resize(std::size_t((classes + 15) / 16 * 16));
-    return copy;
+    return normexp::padded(weight->data(), classes);
 }
 
-// The axes of a job whose rows lie along one axis of x. Whatever comes one to a row has the other axes.
-struct ByRow {
-    PyArrayObject *x, *out, *target, *value;
-};
-Job row_job(Op op, const ByRow& arrays, int axis) {
-    const std::optional<DType> dtype = dtype_of(arrays.x);
-    const int axes = PyArray_NDIM(arrays.x);
-    if (!dtype || axis < 0 || axis >= axes) throw nb::type_error("x must be a float array with such an axis");
-    Job job{};
-    job.op = op, job.dtype = *dtype, job.temperature = 1.0;
-    job.x = PyArray_BYTES(arrays.x), job.out = arrays.out ? PyArray_BYTES(arrays.out) : nullptr;
-    const bool labels = arrays.target && !normexp::is_probability(target_type_of(arrays.target));
-    const auto check = [&](PyArrayObject* array, int dimensions) {
-        if (array && PyArray_NDIM(array) != dimensions) throw nb::value_error("arrays differ in dimensions");
-    };
-    check(arrays.out, axes), check(arrays.target, labels ? axes - 1 : axes), check(arrays.value, axes - 1);
-    for (int i = 0, other = 0; i < axes; ++i) {
-        const bool is_row = i == axis;
-        const npy_intp size = PyArray_DIM(arrays.x, i);
-        const auto stride = [&](PyArrayObject* array, bool one_a_row) -> std::int64_t {
-            if (!array || (one_a_row && is_row)) return 0;
-            const int at = one_a_row ? other : i;
-            if (PyArray_DIM(array, at) != size) throw nb::value_error("arrays differ in shape");
-            return PyArray_STRIDE(array, at);
-        };
-        const Axis made{size, PyArray_STRIDE(arrays.x, i),   stride(arrays.out, false),
-                        0,    stride(arrays.target, labels), stride(arrays.value, true)};
-        (is_row ? job.row[job.row_axes++] : job.outer[job.outer_axes++]) = made;
-        other += !is_row;
-    }
-    return job;
-}
-
-void set_ignored(Target& target, std::optional<std::int64_t> ignore_index) {
-    target.ignores = ignore_index.has_value(), target.ignore_index = ignore_index.value_or(-1);
-}
+constexpr char target_types[] = "target must be integers or one of the four float types";
+View target_view(nb::handle target) { return view_of(as_array(target, "target must be an array"), target_types); }
 
 PyArrayObject* optional_array(nb::handle object, const char* what) {
     return object.is_none() ? nullptr : as_array(object, what);
@@ -232,23 +181,16 @@ PyArrayObject* optional_array(nb::handle object, const char* what) {
 std::tuple<std::int64_t, std::int64_t, double> count_labels(nb::handle target_object, std::int64_t classes,
                                                             std::optional<std::int64_t> ignore_index,
                                                             std::optional<Weights> weight) {
-    PyArrayObject* array = as_array(target_object, "target must be an array");
+    const View labels = target_view(target_object);
     const std::vector<double> weights = padded(weight, classes);
     Target target{};
-    target.type = target_type_of(array), target.data = PyArray_BYTES(array);
-    set_ignored(target, ignore_index);
+    target.type = labels.type, target.data = labels.data;
+    normexp::set_ignored(target, ignore_index);
     target.weight = weight ? weights.data() : nullptr;
     if (normexp::is_probability(target.type)) throw nb::type_error("labels must be integers");
-    Job job{};
-    job.op = Op::loss, job.target = &target, job.row_axes = 1, job.row[0] = {1, 0, 0, 0};
-    for (int i = 0; i < PyArray_NDIM(array); ++i) {
-        job.outer[job.outer_axes] = {PyArray_DIM(array, i), 0, 0, 0};
-        job.outer[job.outer_axes++].target = PyArray_STRIDE(array, i);
-    }
-    normexp::plan(job);
+    const Job job = normexp::label_job(target, labels);
     if (!job.rows) return {-1, 0, 0.0};
-    nb::gil_scoped_release release;
-    const normexp::LabelCount count = normexp::count_labels(job, classes);
+    const normexp::LabelCount count = released(job.rows, [&] { return normexp::count_labels(job, classes); });
     return {count.bad_row, count.kept, count.weight};
 }
 
@@ -256,48 +198,45 @@ std::tuple<std::int64_t, std::int64_t, double> count_labels(nb::handle target_ob
 double losses(nb::handle x, nb::handle target_object, int axis, std::optional<Weights> weight,
               std::optional<std::int64_t> ignore_index, double smoothing, bool log_probabilities, double gain,
               nb::handle value, nb::handle grad) {
-    const ByRow arrays{as_array(x, "x must be an array"), optional_array(grad, "grad must be an array"),
-                       as_array(target_object, "target must be an array"),
-                       optional_array(value, "value must be an array")};
-    for (PyArrayObject* array : {arrays.out, arrays.value})
-        if (array && (!PyArray_ISWRITEABLE(array) || dtype_of(array) != dtype_of(arrays.x)))
+    PyArrayObject* const logits = as_array(x, "x must be an array");
+    PyArrayObject* const each = optional_array(value, "value must be an array");
+    PyArrayObject* const gradient = optional_array(grad, "grad must be an array");
+    for (PyArrayObject* array : {each, gradient})
+        if (array && (!PyArray_ISWRITEABLE(array) || dtype_of(array) != dtype_of(logits)))
             throw nb::value_error("results must be writeable and of the dtype of x");
-    Job job = row_job(Op::loss, arrays, axis);
+    const View x_view = logits_view(logits), against = target_view(target_object);
+    const std::optional<View> value_view = optional_view(each, float_types), out = optional_view(gradient, float_types);
+    Job job = normexp::row_job(Op::loss, {&x_view, pointer(out), &against, pointer(value_view)}, axis);
     const std::vector<double> weights = padded(weight, job.row[0].size);
     Target target{};
-    target.type = target_type_of(arrays.target), target.data = PyArray_BYTES(arrays.target);
-    set_ignored(target, ignore_index);
+    target.type = against.type, target.data = against.data;
+    normexp::set_ignored(target, ignore_index);
     target.weight = weight ? weights.data() : nullptr, target.smoothing = smoothing, target.gain = gain;
     target.log_probabilities = log_probabilities;
-    target.value = arrays.value ? PyArray_BYTES(arrays.value) : nullptr;
+    target.value = each ? PyArray_BYTES(each) : nullptr;
     job.target = &target;
     normexp::plan(job);
     if (!job.rows || !job.length) return 0.0;
-    const auto run = [&] {
-        const normexp::PlainSum sum = normexp::run_losses(job);
-        return sum.hi - sum.hi == 0 ? sum.hi + sum.lo : sum.hi;
-    };
-    if (job.rows * job.length < release_from) return run();
-    nb::gil_scoped_release release;
-    return run();
+    return released(job.rows * job.length, [&] { return normexp::run_job_losses(job); });
 }
 
 // Fills arrays that the front has made for the purpose: contiguous, one element a row.
 void stats(nb::handle x, nb::handle target_object, int axis, nb::handle logsumexp, nb::handle max, nb::handle argmax,
            nb::handle entropy, nb::handle log_prob, nb::handle rank) {
-    const ByRow arrays{as_array(x, "x must be an array"), nullptr, optional_array(target_object, "target"), nullptr};
-    Job job = row_job(Op::stats, arrays, axis);
+    const View logits = logits_view(as_array(x, "x must be an array"));
+    const std::optional<View> labels = optional_view(optional_array(target_object, "target"), target_types);
+    Job job = normexp::row_job(Op::stats, {&logits, nullptr, pointer(labels), nullptr}, axis);
     Target target{};
-    if (arrays.target) {
-        target.type = target_type_of(arrays.target), target.data = PyArray_BYTES(arrays.target);
-        set_ignored(target, std::nullopt);
+    if (labels) {
+        target.type = labels->type, target.data = labels->data;
+        normexp::set_ignored(target, std::nullopt);
         if (normexp::is_probability(target.type)) throw nb::type_error("labels must be integers");
         job.target = &target;
     }
     normexp::plan(job);
     const auto data = [&](nb::handle object, bool index) -> char* {
         PyArrayObject* array = as_array(object, "results must be arrays");
-        const bool right = index ? PyArray_TYPE(array) == NPY_INT64 : dtype_of(array) == dtype_of(arrays.x);
+        const bool right = type_of(array, "results") == (index ? ElementType::int64 : logits.type);
         if (!right || !PyArray_IS_C_CONTIGUOUS(array) || !PyArray_ISWRITEABLE(array) || PyArray_SIZE(array) != job.rows)
             throw nb::value_error("results must be contiguous, one element a row");
         return PyArray_BYTES(array);
@@ -317,12 +256,11 @@ void stats(nb::handle x, nb::handle target_object, int axis, nb::handle logsumex
 // The fields of Evaluation, in order; labels that are `ignore_index` apart.
 nb::tuple evaluate(nb::handle x, nb::handle target_object, std::optional<std::int64_t> ignore_index,
                    double temperature) {
-    const ByRow arrays{as_array(x, "x must be an array"), nullptr, as_array(target_object, "target must be an array"),
-                       nullptr};
-    Job job = row_job(Op::evaluate, arrays, PyArray_NDIM(arrays.x) - 1);
+    const View logits = logits_view(as_array(x, "x must be an array")), labels = target_view(target_object);
+    Job job = normexp::row_job(Op::evaluate, {&logits, nullptr, &labels, nullptr}, logits.axes - 1);
     Target target{};
-    target.type = target_type_of(arrays.target), target.data = PyArray_BYTES(arrays.target);
-    set_ignored(target, ignore_index);
+    target.type = labels.type, target.data = labels.data;
+    normexp::set_ignored(target, ignore_index);
     if (normexp::is_probability(target.type)) throw nb::type_error("labels must be integers");
     job.target = &target, job.temperature = temperature;
     normexp::plan(job);
@@ -388,6 +326,7 @@ NB_MODULE(_engine, m) {
     m.def("merge_states", &merge_states, "a"_a, "b"_a, "out"_a);
     m.def("state_values", &state_values, "states"_a, "out"_a);
     m.def("bfloat16_words", &bfloat16_words, "array"_a);
+    normexp::define_tensor_functions(m);
     m.def("level", [] { return normexp::kernels().name; });
     m.def("levels", [] {
         std::vector<std::string> names;

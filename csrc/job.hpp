@@ -5,7 +5,8 @@
 
 namespace normexp {
 
-enum class Op { softmax, log_softmax, logsumexp, state, loss, stats, evaluate };
+enum class Op { softmax, log_softmax, logsumexp, state, loss, stats, evaluate, softmax_backward, log_softmax_backward };
+constexpr bool is_backward(Op op) { return op == Op::softmax_backward || op == Op::log_softmax_backward; }
 enum class DType { float16, bfloat16, float32, float64 };
 
 constexpr int max_axes = 64;  // NumPy's own limit
@@ -53,7 +54,8 @@ struct Job {
     Axis outer[max_axes];  // the others, in any order
     bool negate;           // softmin
     double temperature;
-    const Target* target;  // of Op::loss, whose out is the gradient, or null; of Op::stats, or null
+    const Target* target;  // of Op::loss, whose out is the gradient, or null; of Op::stats, or null; of the backwards, whose
+                           // x is what softmax gave: the gradient by that, one element each, of x's type
     const Stats* stats;    // of Op::stats
 
     // Derived by plan().
@@ -110,6 +112,10 @@ struct Kernels {
     void (*gradient_at_label)(const Job&, std::int64_t row, const PlainState&, const PlainLabel&);
     void (*stats)(const Job&, std::int64_t first, std::int64_t last);
     void (*evaluate)(const Job&, std::int64_t first, std::int64_t last, Evaluation*);
+    void (*backward)(const Job&, std::int64_t first, std::int64_t last);
+    // Losses by labels whose gradients are asked for later, and those, by what the rows have kept (kept_doubles() each).
+    void (*losses_keeping)(const Job&, std::int64_t first, std::int64_t last, double* kept, PlainSum*);
+    void (*gradients_kept)(const Job&, std::int64_t first, std::int64_t last, const double* kept);
     // LogSumExp: states of three doubles each.
     void (*merge_states)(const double* a, const double* b, double* out, std::int64_t count);
     void (*state_values)(const double* states, double* values, std::int64_t count);
@@ -122,6 +128,14 @@ void run(const Job&);                 // a planned job, on the calling thread an
 PlainSum run_losses(const Job&);      // the sum of the rows' losses (likewise)
 void run_stats(const Job&);           // (likewise)
 Evaluation run_evaluate(const Job&);  // (likewise)
+void run_backward(const Job&);        // (likewise)
+
+// Doubles that each row keeps between its loss and its gradient; 0 where computing them again is as good: targets that are
+// not labels, sixteen rows at a time, a row that is split among threads.
+constexpr std::int64_t kept_state_size = 3;
+std::int64_t kept_doubles(const Job&);
+PlainSum run_losses_keeping(const Job&, double* kept);
+void run_gradients(const Job&, const double* kept);
 
 // What the labels come to: the first row whose label is none, or -1; how many rows count, and the sum of their weights.
 struct LabelCount {

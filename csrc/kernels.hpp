@@ -62,5 +62,10 @@ void gradient_at_label(const Job&, std::int64_t row, const PlainState&, const Pl
 void stats(const Job&, std::int64_t first, std::int64_t last);
 // evaluate.cpp
 void evaluate(const Job&, std::int64_t first, std::int64_t last, Evaluation*);
+// loss_states.cpp
+void losses_keeping(const Job&, std::int64_t first, std::int64_t last, double* kept, PlainSum*);
+void gradients_kept(const Job&, std::int64_t first, std::int64_t last, const double* kept);
+// backward.cpp
+void backward(const Job&, std::int64_t first, std::int64_t last);
 
 }  // namespace normexp::NORMEXP_LEVEL

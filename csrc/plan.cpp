@@ -48,7 +48,7 @@ void plan(Job& job) {
     if (job.op != Op::loss && job.op != Op::stats && job.op != Op::evaluate) {
         for (int i = 0; i < job.outer_axes; ++i) {
             Axis& a = job.outer[i];
-            if (a.x >= 0) continue;
+            if (a.x >= 0 || job.target) continue;
             job.x += (a.size - 1) * a.x, job.out += (a.size - 1) * a.out;
             if (job.mask) job.mask += (a.size - 1) * a.mask;
             a = {a.size, -a.x, -a.out, -a.mask};
@@ -58,7 +58,7 @@ void plan(Job& job) {
     job.outer_axes = join(job.outer, job.outer_axes);
 
     const std::int64_t item = job.dtype == DType::float64 ? 8 : job.dtype == DType::float32 ? 4 : 2;
-    const bool maps = job.op == Op::softmax || job.op == Op::log_softmax || (job.op == Op::loss && job.out);
+    const bool maps = job.op == Op::softmax || job.op == Op::log_softmax || is_backward(job.op) || (job.op == Op::loss && job.out);
     const Axis &inner = job.row[job.row_axes - 1], &side = job.outer[job.outer_axes - 1];
     job.x_contiguous = job.row_axes == 1 && (inner.x == item || job.length == 1);
     job.out_contiguous = maps && job.row_axes == 1 && (inner.out == item || job.length == 1);
@@ -70,6 +70,8 @@ void plan(Job& job) {
     job.across = job.op != Op::state && job.op != Op::stats && !job.mask && side.size >= 16 &&
                  (job.length <= few_classes ||
                   (side_by_side && ((job.row_axes == 1 && !job.negate) || job.length <= staged_classes)));
+    if (is_backward(job.op))
+        job.across = side_by_side && side.out == item && side.target == item && side.size >= 16 && job.row_axes == 1;
 
     // Results larger than the last-level cache share of a core are written past the caches.
     constexpr std::int64_t stream_from_bytes = 8 << 20;

@@ -109,6 +109,17 @@ void run(const Job& job) {
     by_rows(job, [&](std::int64_t, std::int64_t first, std::int64_t last) { kernel.rows(job, first, last); });
 }
 
+// Two-sum (words.hpp), in order. Beyond the finite numbers the second word is NaN.
+static PlainSum total_of(const std::vector<PlainSum>& sums) {
+    PlainSum total;
+    for (const PlainSum& sum : sums) {
+        const double hi = total.hi + sum.hi, part = hi - total.hi;
+        total.lo += sum.lo + ((total.hi - (hi - part)) + (sum.hi - part));
+        total.hi = hi;
+    }
+    return total;
+}
+
 PlainSum run_losses(const Job& job) {
     const Kernels& kernel = kernels();
     std::vector<PlainSum> sums;
@@ -118,19 +129,41 @@ PlainSum run_losses(const Job& job) {
     } else {
         sums = parts_by_rows(job, kernel.losses);
     }
-    PlainSum total;
-    for (const PlainSum& sum : sums) {
-        // Two-sum (words.hpp), in order. Beyond the finite numbers the second word is NaN.
-        const double hi = total.hi + sum.hi, part = hi - total.hi;
-        total.lo += sum.lo + ((total.hi - (hi - part)) + (sum.hi - part));
-        total.hi = hi;
-    }
-    return total;
+    return total_of(sums);
+}
+
+std::int64_t kept_doubles(const Job& job) {
+    // Below this, what is kept would be more than a thirtieth of float32 logits.
+    constexpr std::int64_t kept_from = 256;
+    const Target& target = *job.target;
+    if (job.across || job.length < kept_from || target.dense() || target.log_probabilities || wants_split(job)) return 0;
+    return kept_state_size + kernels().blocks(job);
+}
+
+PlainSum run_losses_keeping(const Job& job, double* kept) {
+    const Kernels& kernel = kernels();
+    std::vector<PlainSum> sums(std::size_t(piece_count(job)));
+    by_rows(job, [&](std::int64_t i, std::int64_t first, std::int64_t last) {
+        kernel.losses_keeping(job, first, last, kept, &sums[std::size_t(i)]);
+    });
+    return total_of(sums);
+}
+
+void run_gradients(const Job& job, const double* kept) {
+    const Kernels& kernel = kernels();
+    by_rows(job, [&](std::int64_t, std::int64_t first, std::int64_t last) {
+        kernel.gradients_kept(job, first, last, kept);
+    });
 }
 
 void run_stats(const Job& job) {
     const Kernels& kernel = kernels();
     by_rows(job, [&](std::int64_t, std::int64_t first, std::int64_t last) { kernel.stats(job, first, last); });
+}
+
+void run_backward(const Job& job) {
+    const Kernels& kernel = kernels();
+    by_rows(job, [&](std::int64_t, std::int64_t first, std::int64_t last) { kernel.backward(job, first, last); });
 }
 
 static void add_to(Evaluation& total, const Evaluation& part) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import platform
+import sys
 import warnings
 
 import numpy as np
@@ -88,6 +89,7 @@ def show_config() -> Config:
         A dict that prints readably, with the keys ``version``, ``level``, ``levels`` (all that this machine can run,
         best first), ``threads``, ``pool_mib``, ``machine``, ``python`` and ``numpy``. The pool keeps up to so many MiB
         of freed large results for the next ones; the environment variable ``NORMEXP_POOL_MIB`` sets it, 0 for none.
+        ``accelerated`` names the operators of PyTorch that `normexp.torch.enable` has put the engine behind.
 
     Examples
     --------
@@ -107,7 +109,14 @@ def show_config() -> Config:
         machine=f"{platform.machine()} {platform.system()}",
         python=platform.python_version(),
         numpy=np.__version__,
+        accelerated=_accelerated_operators(),
     )
+
+
+def _accelerated_operators() -> list[str]:
+    # Without importing it: who has not, has enabled nothing.
+    dispatcher = sys.modules.get("normexp.torch._dispatcher")
+    return [] if dispatcher is None else list(dispatcher.active_operators())
 
 
 # More threads than any machine has CPUs would only exhaust memory with stacks.

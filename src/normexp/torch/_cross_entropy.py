@@ -1,0 +1,195 @@
+"""cross_entropy and nll_loss as autograd sees them.
+
+Cross-entropy keeps its input and the targets, nothing else of that size: its backward reads the logits again and writes
+the gradient, in one pass. What has to be differentiable itself is made of PyTorch's own operators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from normexp.torch import _functional, _tensors
+from normexp.torch._maps import Refused
+from normexp.torch._plain import is_plain, is_undisturbed
+from normexp.torch._tensors import MEAN, NONE, SUM
+
+REDUCTIONS = {"none": NONE, "mean": MEAN, "sum": SUM}
+
+
+class Options(NamedTuple):
+    """What a loss is told besides its tensors; reduction as PyTorch numbers it."""
+
+    ignore_index: int
+    label_smoothing: float
+    reduction: int
+
+
+def class_dim(x: Tensor) -> int:
+    """Return the dimension of the classes: PyTorch's second, or only one."""
+    return 0 if x.ndim == 1 else 1
+
+
+def over_classes(each: Tensor, x: Tensor, options: Options) -> Tensor:
+    """Return what comes one a row so that it broadcasts against the logits; a scalar stays one."""
+    return each.unsqueeze(class_dim(x)) if options.reduction == NONE else each
+
+
+def labels_kept(target: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
+    """Return which rows count, and the labels with 0 where they do not."""
+    kept = target != ignore_index
+    return kept, target.long().where(kept, 0)
+
+
+def coefficients(x: Tensor, target: Tensor, weight: Tensor | None, options: Options) -> Tensor:
+    """Return a_c of each row's loss, sum_c a_c (logsumexp - x_c), as an array like `x`."""
+    dim, smoothing = class_dim(x), options.label_smoothing
+    classes = x.shape[dim]
+    per_class = None if weight is None else weight.view(-1, *[1] * (x.ndim - dim - 1))
+    kept = None
+    if target.is_floating_point():
+        shares = target
+    else:
+        kept, labels = labels_kept(target, options.ignore_index)
+        shares = torch.zeros_like(x).scatter(dim, labels.unsqueeze(dim), 1.0)
+    shares = shares if smoothing == 0 else shares * (1 - smoothing) + smoothing / classes
+    shares = shares if per_class is None else shares * per_class
+    return shares if kept is None else shares * kept.unsqueeze(dim)
+
+
+def cross_entropy_backward(
+    grad: Tensor,
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    options: Options,
+    gain: float | Tensor,
+    kept: Tensor | None = None,
+) -> Tensor:
+    """Return the gradient of cross-entropy by the logits.
+
+    gain: its derivative by the sum of the rows' losses; kept: what those have left for their gradients.
+    """
+    if not torch.is_grad_enabled() and is_plain(grad) and is_plain(x) and is_undisturbed():
+        ignore_index, smoothing, reduction = options
+        each_row = reduction == NONE
+        factor = 1.0 if each_row else float(gain) * grad.item()
+        made = _tensors.loss_gradient(x, target, weight, ignore_index, smoothing, factor, kept)
+        if made is not None:
+            return made.mul_(over_classes(grad, x, options)) if each_row else made
+    dim = class_dim(x)
+    wanted = coefficients(x, target, weight, options)
+    made = torch.softmax(x, dim) * wanted.sum(dim, keepdim=True) - wanted
+    return where_kept(made * (over_classes(grad, x, options) * gain).to(x.dtype), target, options, dim)
+
+
+def where_kept(gradient: Tensor, target: Tensor, options: Options, dim: int) -> Tensor:
+    """Return the gradient with 0 in the rows that are ignored, whatever their logits and the mean's divisor."""
+    if target.is_floating_point():
+        return gradient
+    return gradient.where((target != options.ignore_index).unsqueeze(dim), 0.0)
+
+
+def gain_of(x: Tensor, target: Tensor, weight: Tensor | None, options: Options) -> float | Tensor:
+    """Return the derivative of a loss by the sum of its rows' losses, out of PyTorch's operators."""
+    if options.reduction != MEAN:
+        return 1.0
+    if target.is_floating_point():
+        return x.shape[class_dim(x)] / x.numel()
+    kept, labels = labels_kept(target, options.ignore_index)
+    divisor = kept.sum() if weight is None else (weight.double()[labels] * kept).sum()
+    return 1 / divisor.double()
+
+
+def cross_entropy_twice(
+    v: Tensor, grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, options: Options
+) -> tuple[Tensor, Tensor]:
+    """Differentiate (v, gradient of cross-entropy), by `grad` and by the logits."""
+    dim = class_dim(x)
+    wanted = coefficients(x, target, weight, options)
+    total, gain = wanted.sum(dim, keepdim=True), gain_of(x, target, weight, options)
+    shares = torch.softmax(x, dim)
+    by_row = (where_kept(v * (shares * total - wanted), target, options, dim).sum(dim) * gain).to(x.dtype)
+    by_grad = by_row if options.reduction == NONE else by_row.sum()
+    pulled = v - (v * shares).sum(dim, keepdim=True)
+    by_x = (over_classes(grad, x, options) * gain * total * shares * pulled).to(x.dtype)
+    return by_grad, where_kept(by_x, target, options, dim)
+
+
+def nll_twice(v: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, options: Options) -> Tensor:
+    """Differentiate (v, gradient of nll_loss) by the gradient it was made of."""
+    dim = class_dim(x)
+    kept, labels = labels_kept(target, options.ignore_index)
+    at_label = v.gather(dim, labels.unsqueeze(dim)).squeeze(dim) * kept
+    at_label = at_label if weight is None else at_label * weight[labels]
+    by_row = (-at_label * gain_of(x, target, weight, options)).to(x.dtype)
+    return by_row if options.reduction == NONE else by_row.sum()
+
+
+def nll_backward(
+    grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, options: Options, gain: float | Tensor
+) -> Tensor:
+    """Return the gradient of nll_loss by the log-probabilities."""
+    dim = class_dim(x)
+    kept, labels = labels_kept(target, options.ignore_index)
+    each = (grad.double() * -gain).expand(target.shape).where(kept, 0.0)
+    each = each if weight is None else each * weight[labels]
+    return torch.zeros_like(x).scatter(dim, labels.unsqueeze(dim), each.to(x.dtype).unsqueeze(dim))
+
+
+def targets_backward(
+    grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, options: Options, gain: float | Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """Return the gradients of cross-entropy by target probabilities and weights, rounded to half types at the end."""
+    dim, smoothing = class_dim(x), options.label_smoothing
+    wide = torch.promote_types(x.dtype, torch.float32)
+    each = _functional.log_softmax(x.to(wide), dim) * (over_classes(grad.to(wide), x, options) * -gain)
+    if weight is None:
+        return (each * (1 - smoothing)).to(x.dtype), None
+    others = [d for d in range(x.ndim) if d != dim]
+    by_weight = each * ((1 - smoothing) * target.to(wide) + smoothing / x.shape[dim])
+    by_weight = by_weight.sum(others) if others else by_weight
+    per_class = weight.to(wide).view(-1, *[1] * (x.ndim - dim - 1))
+    return (each * ((1 - smoothing) * per_class)).to(x.dtype), by_weight.to(x.dtype)
+
+
+class CrossEntropy(Function):
+    """The loss of logits, or of log-probabilities, by labels or probabilities."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        x: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        options: Options,
+        log_probabilities: bool,
+    ) -> Tensor:
+        ignore_index, smoothing, reduction = options
+        made = _tensors.loss(x, target, weight, ignore_index, smoothing, log_probabilities, reduction, True)
+        if made is None:
+            raise Refused
+        loss, gain, kept = made
+        ctx.save_for_backward(x, target, weight, kept)
+        ctx.call = (options, gain, log_probabilities)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        options, gain, log_probabilities = ctx.call
+        x, target, weight, kept = ctx.saved_tensors
+        by_x = by_target = by_weight = None
+        if log_probabilities:
+            by_x = nll_backward(grad, x, target, weight, options, gain)
+        elif ctx.needs_input_grad[0]:
+            by_x = cross_entropy_backward(grad, x, target, weight, options, gain, kept)
+        if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
+            by_target, by_weight = targets_backward(grad, x, target, weight, options, gain)
+        return by_x, by_target, by_weight, None, None
+
+
+loss_with_gradient = cast("Callable[[Tensor, Tensor, Tensor | None, Options, bool], Tensor]", CrossEntropy.apply)

@@ -1,0 +1,67 @@
+"""Which calls the engine takes itself, and which it leaves to PyTorch.
+
+The engine reads memory. So a tensor must be one whose memory is the whole truth about it (no other device or layout, no
+lazy negation, no wrapper of functorch or of a subclass), and nothing may stand between the call and its kernel that
+wants to see it: a transform, a mode, autocast, a tracer. Everything else is PyTorch's business, results and errors
+alike.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeGuard
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+FLOATS: Final = frozenset((torch.float16, torch.bfloat16, torch.float32, torch.float64))
+
+# What a plain CPU tensor, and one made in inference mode, tell the dispatcher to look at.
+_keys = torch._C._dispatch_keys
+with torch.inference_mode(mode=False):
+    _PLAIN: Final = _keys(torch.empty(0, device="cpu"))
+with torch.inference_mode():
+    _READABLE: Final = (_PLAIN, _keys(torch.empty(0, device="cpu")))
+
+_is_compiling = torch.compiler.is_compiling
+_transforms = torch._C._functorch.peek_interpreter_stack
+_dispatch_modes = torch._C._len_torch_dispatch_stack
+_function_modes = torch._C._len_torch_function_stack
+_tracing = torch._C._get_tracing_state
+_autocasts = torch._C._is_any_autocast_enabled
+
+
+def is_plain(x: object) -> TypeGuard[Tensor]:
+    """Whether `x` is a tensor that the engine may read."""
+    if type(x) is not Tensor and type(x) is not torch.nn.Parameter:
+        return False
+    return _keys(x) in _READABLE
+
+
+def is_undisturbed() -> bool:
+    """Whether nothing stands between a call and the kernel that runs it."""
+    return (
+        _transforms() is None
+        and _dispatch_modes() == 0
+        and _function_modes() == 0
+        and _tracing() is None
+        and forward_ad._current_level < 0
+    )
+
+
+def takes(x: object) -> TypeGuard[Tensor]:
+    """Whether the engine is to be called, with `x`, right away."""
+    return not _is_compiling() and is_plain(x) and is_undisturbed() and not _autocasts()
+
+
+def is_traced(x: object) -> TypeGuard[Tensor]:
+    """Whether somebody records or watches the calls, so that one with `x` becomes an operator of ours."""
+    if not isinstance(x, Tensor) or x.dtype not in FLOATS or x.layout != torch.strided or x.device.type != "cpu":
+        return False
+    if torch.is_autocast_enabled("cpu"):
+        return False
+    if _is_compiling():
+        return True
+    if forward_ad._current_level >= 0:  # the operators have no rule for tangents
+        return False
+    return _dispatch_modes() > 0 or (_function_modes() > 0 and is_plain(x) and _transforms() is None)
