@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 pytest.importorskip("torch")
-import normexp.torch as nxt
 import torch
 from functorch.compile import make_boxed_func
 from torch._dynamo.backends.common import aot_autograd
 from torch_calls import CALLS, Call, Tensors, assert_same, differentiable, of_floats, outputs_and_gradients
+
+import normexp.torch as nxt
 
 # What PyTorch's compiler says to itself: of its own parts that are deprecated, and of one thread's worth of work.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

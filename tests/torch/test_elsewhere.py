@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 pytest.importorskip("torch")
-import normexp.torch as nxt
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -16,6 +15,8 @@ from torch.overrides import TorchFunctionMode
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch_calls import CALLS, PYTORCH, Call, differentiable, of_floats, outputs_and_gradients
+
+import normexp.torch as nxt
 
 MAPS = ("softmax", "log_softmax", "softmin")
 X = torch.linspace(-3, 5, 12 * 40).reshape(12, 40)

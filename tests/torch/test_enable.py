@@ -8,7 +8,6 @@ from collections.abc import Callable
 import pytest
 
 pytest.importorskip("torch")
-import normexp.torch as nxt
 import torch
 from torch.nn import functional as F
 from torch_calls import (
@@ -23,6 +22,7 @@ from torch_calls import (
 )
 
 import normexp
+import normexp.torch as nxt
 
 # A row that is sure of its class, many times: PyTorch's float32 says that its loss is exactly 0 (it is 16 e^-40).
 SURE = torch.zeros(512, 17)

@@ -12,11 +12,11 @@ from support import BOUND, eps, smallest
 
 pytest.importorskip("torch")
 pytest.importorskip("flint", reason="exact values come from python-flint")
-import normexp.torch as nxt
 import torch
 from flint import arb, ctx
 from torch_calls import PYTORCH
 
+import normexp.torch as nxt
 from normexp.verify import oracle
 from normexp.verify.cases import DTYPES, FAMILIES, Case, Family
 from normexp.verify.measure import Ruler

@@ -11,11 +11,12 @@ import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("expecttest", reason="PyTorch's collections of samples import it")
-import normexp.torch as nxt
 import torch
 from torch.testing import assert_close
 from torch.testing._internal.common_modules import ModuleInfo, module_db
 from torch_calls import assert_as_pytorch, outputs_and_gradients, widened
+
+import normexp.torch as nxt
 
 NAMES = ("Softmax", "LogSoftmax", "Softmin", "NLLLoss", "CrossEntropyLoss")
 INFOS = [info for info in module_db if info.module_cls in {getattr(torch.nn, name) for name in NAMES}]

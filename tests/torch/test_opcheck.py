@@ -9,12 +9,13 @@ import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("expecttest", reason="opcheck imports it")
-import normexp.torch as nxt
 import torch
 from torch.library import opcheck
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch_calls import CALLS, DTYPES, differentiable
+
+import normexp.torch as nxt
 
 NAMES = sorted(name for name in torch._C._dispatch_get_all_op_names() if name.startswith("normexp::"))
 CALLS_OF_EACH = 6  # a tenth of a second each

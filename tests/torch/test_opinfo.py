@@ -9,12 +9,13 @@ import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("expecttest", reason="PyTorch's collections of samples import it")
-import normexp.torch as nxt
 import torch
 from torch.testing import assert_close, make_tensor
 from torch.testing._internal.common_methods_invocations import op_db
 from torch.testing._internal.opinfo.core import OpInfo, SampleInput
 from torch_calls import DTYPES, HALF, assert_as_pytorch, widened
+
+import normexp.torch as nxt
 
 OURS = {
     "softmax": nxt.softmax,

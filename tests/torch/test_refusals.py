@@ -10,10 +10,11 @@ import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("expecttest", reason="PyTorch's collections of samples import it")
-import normexp.torch as nxt
 import torch
 from torch.testing._internal.common_modules import ModuleInfo, module_db
 from torch_calls import PYTORCH
+
+import normexp.torch as nxt
 
 X = torch.linspace(-2, 3, 12).reshape(3, 4)
 T = torch.tensor([0, 3, 2])

@@ -8,8 +8,9 @@ import pytest
 from support import python
 
 pytest.importorskip("torch")
-import normexp.torch as nxt
 import torch
+
+import normexp.torch as nxt
 
 FUNCTIONS = ("softmax", "log_softmax", "softmin", "nll_loss", "cross_entropy")
 MODULES = ("Softmax", "LogSoftmax", "Softmin", "NLLLoss", "CrossEntropyLoss")

@@ -6,10 +6,10 @@ import pytest
 from support import assert_same_bits, made
 
 pytest.importorskip("torch")
-import normexp.torch as nxt
 import torch
 
 import normexp
+import normexp.torch as nxt
 from normexp.verify.cases import DTYPES
 from normexp.verify.tensors import from_tensor, to_tensor
 

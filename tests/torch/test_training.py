@@ -6,10 +6,10 @@ import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("sklearn", reason="the digits are scikit-learn's")
-import normexp.torch as nxt
 import torch
 from torch import nn
 
+import normexp.torch as nxt
 from normexp.verify.digits import load
 
 STEPS = 200

@@ -7,10 +7,11 @@ from collections.abc import Callable
 import pytest
 
 pytest.importorskip("torch")
-import normexp.torch as nxt
 import torch
 from torch import nn
 from torch_calls import assert_same
+
+import normexp.torch as nxt
 
 
 def attention(need_weights: bool) -> tuple[nn.Module, Callable[..., torch.Tensor]]:

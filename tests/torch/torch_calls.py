@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-import normexp.torch as nxt
 import torch
 from torch.testing import assert_close
+
+import normexp.torch as nxt
 
 PYTORCH = SimpleNamespace(
     softmax=torch.nn.functional.softmax,
