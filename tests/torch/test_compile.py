@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -129,12 +130,15 @@ def test_the_graph_has_our_operators(model: Classifier) -> None:
 
 
 def test_exported(model: Classifier) -> None:
-    """A program for any number of rows, saved and loaded by nobody's Python but PyTorch's."""
+    """A program for any number of rows; saved, loaded and decomposed as well."""
     rows = torch.export.Dim("rows", min=2)
     program = torch.export.export(model, example(6), dynamic_shapes=({0: rows}, {0: rows}))
-    module = program.module()
-    for count in (6, 11):
-        assert_same(module(*example(count)), model(*example(count)), f"{count} rows")
+    stored = io.BytesIO()
+    torch.export.save(program, stored)
+    stored.seek(0)
+    for one in (program, torch.export.load(stored), program.run_decompositions()):
+        for count in (6, 11):
+            assert_same(one.module()(*example(count)), model(*example(count)), f"{count} rows")
 
 
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -27,7 +28,8 @@ def _bad_maps() -> Iterator[tuple[str, str, tuple[Any, ...], dict[str, Any]]]:
     for name, x in itertools.product(("softmax", "log_softmax", "softmin", "logsumexp"), (X, LARGE)):
         yield "axis beyond the last", name, (x, 2), {}
         yield "axis before the first", name, (x, -3), {}
-        yield "axis of the wrong type", name, (x, 1.5), {}
+        for axis in (1.5, "1", True, torch.tensor(1), np.int64(1)):
+            yield "axis of the wrong type", name, (x, axis), {}
         yield "axis of a scalar", name, (torch.tensor(1.0), 1), {}
         yield "no tensor", name, ([1.0, 2.0], 0), {}
         yield "unknown option", name, (x, 0), {"axis": 1}
@@ -55,10 +57,12 @@ def _bad_losses() -> Iterator[tuple[str, str, tuple[Any, ...], dict[str, Any]]]:
         yield "weights of another dtype", name, (x, t), {"weight": torch.ones(x.shape[1], dtype=torch.float64)}
         yield "unknown reduction", name, (x, t), {"reduction": "average"}
         yield "reduction of the wrong type", name, (x, t), {"reduction": 1}
-        yield "ignore_index of the wrong type", name, (x, t), {"ignore_index": 1.5}
+        for ignore in (1.5, True, 2**70, "1"):
+            yield "ignore_index of the wrong type", name, (x, t), {"ignore_index": ignore}
         yield "int32 labels", name, (x, t.int()), {}
         yield "int16 labels", name, (x, t.short()), {}
         yield "labels that are bool", name, (x, t.bool()), {}
+        yield "uint8 labels", name, (x, t.to(torch.uint8)), {}
         yield "floating labels", name, (x, t.float()), {}
         yield "unknown option", name, (x, t), {"axis": 1}
         yield "no target", name, (x,), {}
@@ -71,7 +75,7 @@ def _bad_losses() -> Iterator[tuple[str, str, tuple[Any, ...], dict[str, Any]]]:
         yield "a scalar", name, (torch.tensor(1.0), torch.tensor(0)), {}
         yield "a label beyond the classes of the only row", name, (X[0], torch.tensor(4)), {}
         yield "no classes", name, (torch.zeros(2, 0), torch.zeros(2, dtype=torch.int64)), {}
-    for smoothing in (-0.1, 1.5, "much"):
+    for smoothing in (-0.1, 1.5, float("nan"), "much", 1, True):
         yield f"smoothing {smoothing}", "cross_entropy", (X, T), {"label_smoothing": smoothing}
         yield f"smoothing {smoothing}", "cross_entropy", (LARGE, LABELS), {"label_smoothing": smoothing}
     yield "probabilities of another shape", "cross_entropy", (X, P[:, :3]), {}

@@ -12,6 +12,8 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 from torch_calls import Call, Tensors, differentiable, of_floats
 
+import normexp.torch as nxt
+
 SHAPE = (300, 50)
 LOSSES = {
     f"{target or 'labels'}{', weights' * weighted}, {options}": Call("cross_entropy", SHAPE, options, target, weighted)
@@ -49,6 +51,13 @@ def saved(tensors: Tensors, function: Callable[..., torch.Tensor]) -> list[torch
 def test_saved(call: Call) -> None:
     tensors = given(call)
     assert storages(saved(tensors, call.ours)) <= storages(list(tensors))
+
+
+def test_saved_when_enabled(call: Call) -> None:
+    """PyTorch's own function, with normexp behind its operators."""
+    tensors = given(call)
+    with nxt.accelerated():
+        assert storages(saved(tensors, call.theirs)) <= storages(list(tensors))
 
 
 def test_pytorch_saves_more(call: Call) -> None:
