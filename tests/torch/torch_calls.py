@@ -121,7 +121,7 @@ def assert_as_pytorch(got: Iterable[Any], want: Iterable[Any], exact: Iterable[A
         try:
             assert_close(one, other, equal_nan=True, msg=lambda text: f"{what}: {text}")
         except AssertionError:
-            if one.dtype not in HALF or one.shape != other.shape:
+            if one.dtype not in HALF or (one.dtype, one.shape) != (other.dtype, other.shape):
                 raise
             mine, theirs, wide = (t.detach().double() for t in (one, other, true))
             near = torch.allclose(mine, wide, **HALF[one.dtype])
