@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import _reduction
 
 from normexp.torch import _loss_ops, _tensors
-from normexp.torch._cross_entropy import REDUCTIONS, Options, loss_with_gradient
+from normexp.torch._cross_entropy import REDUCTIONS, loss_with_gradient
 from normexp.torch._maps import Refused
-from normexp.torch._plain import is_plain, is_traced, takes
+from normexp.torch._plain import is_traced, takes
 
 
 def nll_loss(
@@ -63,7 +63,11 @@ def nll_loss(
     """
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
-    result = _loss(input, target, weight, ignore_index, reduction, 0.0, log_probabilities=True)
+    number = REDUCTIONS.get(reduction)
+    if number is not None and takes(input, target, weight):
+        result = engine_loss(input, target, weight, (ignore_index, 0.0, number), True)
+    else:
+        result = _traced_loss(input, target, weight, ignore_index, number, 0.0, log_probabilities=True)
     if result is not None:
         return result
     return F.nll_loss(input, target, weight, ignore_index=ignore_index, reduction=reduction)
@@ -131,7 +135,11 @@ def cross_entropy(
     """
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
-    result = _loss(input, target, weight, ignore_index, reduction, label_smoothing)
+    number = REDUCTIONS.get(reduction)
+    if number is not None and takes(input, target, weight):
+        result = engine_loss(input, target, weight, (ignore_index, label_smoothing, number), False)
+    else:
+        result = _traced_loss(input, target, weight, ignore_index, number, label_smoothing)
     if result is not None:
         return result
     return F.cross_entropy(
@@ -139,42 +147,34 @@ def cross_entropy(
     )
 
 
-def _loss(
+def _traced_loss(
     x: Tensor,
     target: Tensor,
     weight: Tensor | None,
     ignore_index: int,
-    reduction: str,
+    reduction: int | None,
     label_smoothing: float,
     log_probabilities: bool = False,
 ) -> Tensor | None:
-    """Return what the engine makes of a call, or None if it is PyTorch's."""
-    number = REDUCTIONS.get(reduction)
-    if number is None:
+    """Return what an operator of ours gives where calls are recorded, or None if the call is PyTorch's."""
+    if reduction is None or not is_traced(x) or not _loss_ops.takes(x, target, weight, ignore_index, label_smoothing):
         return None
-    if takes(x):
-        if not is_plain(target) or not (weight is None or is_plain(weight)):
-            return None
-        return engine_loss(x, target, weight, Options(ignore_index, label_smoothing, number), log_probabilities)
-    if is_traced(x) and _loss_ops.takes(x, target, weight, ignore_index, label_smoothing):
-        op = _loss_ops.nll_loss if log_probabilities else _loss_ops.cross_entropy
-        return cast(Tensor, op(x, target, weight, ignore_index, label_smoothing, number))
-    return None
+    op = _loss_ops.nll_loss if log_probabilities else _loss_ops.cross_entropy
+    return cast(Tensor, op(x, target, weight, ignore_index, label_smoothing, reduction))
 
 
 def engine_loss(
-    x: Tensor, target: Tensor, weight: Tensor | None, options: Options, log_probabilities: bool
+    x: Tensor, target: Tensor, weight: Tensor | None, options: tuple[int, float, int], log_probabilities: bool
 ) -> Tensor | None:
     """Return the loss of plain tensors, or None where the engine has none to give."""
-    if torch.is_grad_enabled():
-        by_weight = weight is not None and weight.requires_grad
+    by_weight = weight is not None and weight.requires_grad
+    if (x.requires_grad or target.requires_grad or by_weight) and torch.is_grad_enabled():
         if by_weight and not target.is_floating_point():
             return None  # PyTorch's own opinion is wanted
-        if x.requires_grad or target.requires_grad or by_weight:
-            try:
-                return loss_with_gradient(x, target, weight, options, log_probabilities)
-            except Refused:
-                return None
+        try:
+            return loss_with_gradient(x, target, weight, options, log_probabilities)
+        except Refused:
+            return None
     ignore_index, smoothing, reduction = options
     made = _tensors.loss(x, target, weight, ignore_index, smoothing, log_probabilities, reduction, False)
     return None if made is None else made[0]

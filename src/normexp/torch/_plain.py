@@ -8,7 +8,7 @@ alike.
 
 from __future__ import annotations
 
-from typing import Final, TypeGuard
+from typing import Any, Final, TypeGuard, cast
 
 import torch
 from torch import Tensor
@@ -31,11 +31,12 @@ _tracing = torch._C._get_tracing_state
 _autocasts = torch._C._is_any_autocast_enabled
 
 
+_TYPES: Final = frozenset((Tensor, torch.nn.Parameter))
+
+
 def is_plain(x: object) -> TypeGuard[Tensor]:
     """Whether `x` is a tensor that the engine may read."""
-    if type(x) is not Tensor and type(x) is not torch.nn.Parameter:
-        return False
-    return _keys(x) in _READABLE
+    return type(x) in _TYPES and _keys(cast(Tensor, x)) in _READABLE
 
 
 def is_undisturbed() -> bool:
@@ -49,9 +50,22 @@ def is_undisturbed() -> bool:
     )
 
 
-def takes(x: object) -> TypeGuard[Tensor]:
-    """Whether the engine is to be called, with `x`, right away."""
-    return not _is_compiling() and is_plain(x) and is_undisturbed() and not _autocasts()
+def takes(x: Any, target: Any = None, weight: Any = None) -> bool:  # noqa: ANN401
+    """Whether the engine is to be called, with these tensors, right away."""
+    # The two functions above, written out: every eager call comes through here, and calls of Python functions add up.
+    return (
+        not _is_compiling()
+        and type(x) in _TYPES
+        and _keys(x) in _READABLE
+        and (target is None or (type(target) in _TYPES and _keys(target) in _READABLE))
+        and (weight is None or (type(weight) in _TYPES and _keys(weight) in _READABLE))
+        and _transforms() is None
+        and _dispatch_modes() == 0
+        and _function_modes() == 0
+        and _tracing() is None
+        and forward_ad._current_level < 0
+        and not _autocasts()
+    )
 
 
 def is_traced(x: object) -> TypeGuard[Tensor]:
