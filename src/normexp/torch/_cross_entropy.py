@@ -15,7 +15,7 @@ from torch.autograd import Function
 
 from normexp.torch import _functional, _tensors
 from normexp.torch._maps import Refused, recorder
-from normexp.torch._plain import is_undisturbed
+from normexp.torch._plain import is_plain, is_undisturbed
 from normexp.torch._tensors import MEAN, NONE, SUM
 
 REDUCTIONS = {"none": NONE, "mean": MEAN, "sum": SUM}
@@ -74,7 +74,7 @@ def cross_entropy_backward(
 
     gain: its derivative by the sum of the rows' losses; kept: what those have left for their gradients.
     """
-    if not torch.is_grad_enabled() and type(grad) is Tensor and is_undisturbed():
+    if not torch.is_grad_enabled() and is_plain(grad) and is_undisturbed():
         ignore_index, smoothing, reduction = options
         each_row = reduction == NONE
         factor = 1.0 if each_row else float(gain) * grad.item()

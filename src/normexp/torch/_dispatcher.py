@@ -11,24 +11,29 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.library import Library, get_kernel
 
 from normexp.torch import _functional, _tensors
-from normexp.torch._cross_entropy import Options
 from normexp.torch._losses import engine_loss
-from normexp.torch._plain import is_plain, is_undisturbed
+from normexp.torch._plain import has_no_tangents, is_scripted
 from normexp.torch._tensors import LOG_SOFTMAX, LOG_SOFTMAX_BACKWARD, MEAN, SOFTMAX, SOFTMAX_BACKWARD
 
 _library_type: Any = Library  # its methods have no types
 
 
-# Each makes a kernel of the one underneath. Below autograd, where nothing is left to dispatch on, that takes any keys
-# of the CPU; autograd's own takes those it was called with.
+# Each function here makes a kernel of the one underneath. Below autograd, where nothing is left to dispatch on, that
+# takes any keys of the CPU; autograd's own takes those it was called with, and these say what the call is: tensors in CPU
+# memory, of no subclass, with no lazy negation, in no transform and no mode, exactly if there are no others.
 _CPU_KEYS = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
+_PLAIN_CALLS = (_CPU_KEYS | torch._C.DispatchKeySet(torch._C.DispatchKey.AutogradCPU), _CPU_KEYS)
+
+
+def _takes(keys: Any) -> bool:  # noqa: ANN401
+    return keys in _PLAIN_CALLS and has_no_tangents() and not is_scripted()
 
 
 def _map_over(op: int, underneath: Any) -> Callable[..., Tensor]:  # noqa: ANN401
@@ -49,10 +54,8 @@ def _backward_over(op: int, underneath: Any) -> Callable[..., Tensor]:  # noqa: 
 
 def _logsumexp_over(underneath: Any) -> Callable[..., Tensor]:  # noqa: ANN401
     def kernel(keys: Any, x: Tensor, dim: list[int], keepdim: bool = False) -> Tensor:  # noqa: ANN401
-        dims = _functional.sorted_dims(dim, x)
-        made = None
-        if dims is not None and is_plain(x) and is_undisturbed():
-            made = _functional.engine_logsumexp(x, dims, keepdim)
+        dims = _functional.sorted_dims(dim, x) if _takes(keys) else None
+        made = None if dims is None else _functional.engine_logsumexp(x, dims, keepdim)
         return underneath.call_boxed(keys, x, dim, keepdim) if made is None else made
 
     return kernel
@@ -68,10 +71,11 @@ def _cross_entropy_over(underneath: Any) -> Callable[..., Tensor]:  # noqa: ANN4
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
     ) -> Tensor:
-        made = _loss(x, target, weight, Options(ignore_index, label_smoothing, reduction), log_probabilities=False)
-        if made is None:
-            made = underneath.call_boxed(keys, x, target, weight, reduction, ignore_index, label_smoothing)
-        return made
+        if _takes(keys):
+            made = engine_loss(x, target, weight, (ignore_index, label_smoothing, reduction), False)
+            if made is not None:
+                return made
+        return cast(Tensor, underneath.call_boxed(keys, x, target, weight, reduction, ignore_index, label_smoothing))
 
     return kernel
 
@@ -85,15 +89,13 @@ def _nll_loss_over(underneath: Any) -> Callable[..., Tensor]:  # noqa: ANN401
         reduction: int = MEAN,
         ignore_index: int = -100,
     ) -> Tensor:
-        made = _loss(x, target, weight, Options(ignore_index, 0.0, reduction), log_probabilities=True)
-        return underneath.call_boxed(keys, x, target, weight, reduction, ignore_index) if made is None else made
+        if _takes(keys):
+            made = engine_loss(x, target, weight, (ignore_index, 0.0, reduction), True)
+            if made is not None:
+                return made
+        return cast(Tensor, underneath.call_boxed(keys, x, target, weight, reduction, ignore_index))
 
     return kernel
-
-
-def _loss(x: Tensor, target: Tensor, weight: Tensor | None, options: Options, log_probabilities: bool) -> Tensor | None:
-    plain = is_plain(x) and is_plain(target) and (weight is None or is_plain(weight)) and is_undisturbed()
-    return engine_loss(x, target, weight, options, log_probabilities) if plain else None
 
 
 _CPU_KERNELS: dict[str, Callable[[Any], Callable[..., Tensor]]] = {

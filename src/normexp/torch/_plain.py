@@ -39,6 +39,16 @@ def is_plain(x: object) -> TypeGuard[Tensor]:
     return type(x) in _TYPES and _keys(cast(Tensor, x)) in _READABLE
 
 
+def has_no_tangents() -> bool:
+    """Whether no forward-mode derivative is being taken."""
+    return forward_ad._current_level < 0
+
+
+def is_scripted() -> bool:
+    """Whether `torch.jit.trace` is at work."""
+    return _tracing() is not None
+
+
 def is_undisturbed() -> bool:
     """Whether nothing stands between a call and the kernel that runs it."""
     return (
