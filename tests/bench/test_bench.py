@@ -37,8 +37,9 @@ def test_json(op, tmp_path, capsys):
     assert get_num_threads() == threads
 
     figures = json.loads(file.read_text())
-    keys = {"normexp", "config", "processor", "threads", "packages", "cells", "geometric_means"}
-    assert figures.keys() == keys
+    keys = {"normexp", "config", "processor", "front", "threads", "packages", "cells", "geometric_means"}
+    assert figures.keys() == keys | {"training_steps"}
+    assert (figures["front"], figures["training_steps"]) == ("numpy", [])
     assert [cell["shape"] for cell in figures["cells"]] == [[3, 5], [2, 4, 3, 2]]
     for cell in figures["cells"]:
         assert (cell["op"], cell["dtype"]) == (op, "float32")
@@ -67,6 +68,58 @@ def test_json(op, tmp_path, capsys):
     assert "over 12 of the 12 rows" in printed
     assert "ns/element" in printed
     assert f"x {figures['cells'][0]['limit']}" in printed
+
+
+@pytest.mark.parametrize("op", OPERATIONS)
+def test_front_of_tensors(op, tmp_path, capsys):
+    pytest.importorskip("torch")
+    file = tmp_path / "figures.json"
+    shape = ("--op", op, "--shape", "300,17", "--shape", "2,4,3,2")
+    assert run("--front", "torch", *shape, "--seconds", "0.01", "--json", str(file)) == 0
+    figures = json.loads(file.read_text())
+    assert figures["front"] == "torch"
+    for cell in figures["cells"]:
+        rows = [row for row in cell["rows"] if not row["name"].startswith("a ")]
+        assert {row["name"] for row in rows} == {"normexp", "PyTorch, enabled", "PyTorch"}
+        assert cell["missing"].keys() <= {"max ULP"}
+        errors = {row["name"]: row["max_ulp"] for row in rows if row["output"] == "fresh"}
+        if cell["shape"] == [300, 17]:  # where the figures are by our kernels, and where not
+            assert errors["normexp"] == errors["PyTorch, enabled"] <= 1.5
+            assert op in ("logsumexp", "cross_entropy") or errors["PyTorch"] > 1.5
+    assert f"{op}, 300 x 17 float32, through normexp.torch" in capsys.readouterr().out
+
+
+def test_training_step(tmp_path, capsys):
+    pytest.importorskip("torch")
+    pytest.importorskip("sklearn")
+    file = tmp_path / "figures.json"
+    assert run("--front", "torch", "--op", "training_step", "--seconds", "0.01", "--json", str(file)) == 0
+    figures = json.loads(file.read_text())
+    assert figures["cells"] == []
+    assert [step["batch"] for step in figures["training_steps"]] == list(bench.BATCHES)
+    for step in figures["training_steps"]:
+        assert step["rounds"] >= 6
+        assert 0 < step["pytorch_to_enabled"]["low"] <= step["pytorch_to_enabled"]["high"]
+        assert step["pytorch_us"] > 0
+        assert step["enabled_us"] > 0
+    printed = capsys.readouterr().out
+    for batch in bench.BATCHES:
+        assert f"training step of the digits, batch of {batch}: PyTorch" in printed
+
+
+def test_a_training_step_learns():
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("sklearn")
+    from normexp.bench.training import step
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        call = step(torch, 64)
+        losses = [float(call().detach()) for _ in range(200)]
+    finally:
+        torch.set_num_threads(before)
+    assert sum(losses[-20:]) < sum(losses[:20]) / 3
 
 
 def test_geometric_means(tmp_path, capsys):
@@ -106,6 +159,19 @@ def test_each_function_has_its_default_shapes(monkeypatch):
     softmax = [("softmax", shape) for shape in ((65536, 10), (4096, 1000), (256, 128256))]
     loss = [("cross_entropy", shape) for shape in ((65536, 10), (4096, 1000), (512, 32000), (8, 21, 512, 512))]
     assert [plan.cells for plan in plans] == [softmax, loss + softmax, [("cross_entropy", (7, 8, 9))]]
+    assert [plan.batches for plan in plans] == [(), (), ()]
+
+
+def test_each_front_has_its_default_operations_and_shapes(monkeypatch):
+    pytest.importorskip("torch")
+    plans = []
+    monkeypatch.setattr("normexp.bench.run.run", lambda plan, file: plans.append(plan))
+    assert run("--front", "torch") == 0
+    (plan,) = plans
+    softmax = [("softmax", shape) for shape in ((64, 10), (65536, 10), (4096, 1000), (256, 128256))]
+    shapes = (64, 10), (4096, 10), (65536, 10), (4096, 1000), (512, 32000), (64, 128256)
+    assert plan.cells == softmax + [("cross_entropy_and_grad", shape) for shape in shapes]
+    assert (plan.front, plan.batches) == ("torch", bench.BATCHES)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
@@ -179,6 +245,8 @@ def test_missing_exact_arithmetic_is_said_to_be_missing(monkeypatch, capsys):
     ("arguments", "message"),
     [
         (["--op", "relu"], "--op must be one of softmax, log_softmax, logsumexp, cross_entropy, "),
+        (["--op", "training_step"], "--op must be one of softmax, log_softmax, logsumexp, cross_entropy, "),
+        (["--front", "jax"], "--front must be one of numpy, torch, not 'jax'"),
         (["--dtype", "int8"], "--dtype must be one of float16, bfloat16, float32, float64, not 'int8'"),
         (["--shape", "10"], "--shape must be two or more positive integers"),
         (["--shape", "3,0"], "--shape must be two or more positive integers"),
@@ -199,7 +267,10 @@ def test_bad_arguments_cost_one_line_and_exit_code_2(arguments, message, capsys)
     assert message in line
 
 
-@pytest.mark.parametrize(("package", "arguments"), [("rich", []), ("ml_dtypes", ["--dtype", "bfloat16"])])
+@pytest.mark.parametrize(
+    ("package", "arguments"),
+    [("rich", []), ("ml_dtypes", ["--dtype", "bfloat16"]), ("torch", ["--front", "torch"])],
+)
 def test_a_package_it_needs_is_named(package, arguments, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, package, None)
     assert run(*arguments) == 2

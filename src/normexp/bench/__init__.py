@@ -15,9 +15,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Final
 
-from normexp.bench.cell import DTYPES, OPERATIONS, Shape
+from normexp.bench.cell import DTYPES, OPERATIONS, Front, Shape
 
-DEFAULT_OPERATION: Final = "softmax"
+DEFAULT_OPERATIONS: Final[dict[Front, tuple[str, ...]]] = {
+    "numpy": ("softmax",),
+    "torch": ("softmax", "cross_entropy_and_grad", "training_step"),
+}
+TRAINING: Final = "training_step"  # of a small network by PyTorch: no cell of an array
+BATCHES: Final = (64, 256)
 DEFAULT_SECONDS: Final = 30.0
 
 
@@ -27,6 +32,10 @@ class Plan:
 
     cells: list[tuple[str, Shape]]
     """Functions and the shapes of their arrays, in the order of the tables."""
+    batches: tuple[int, ...]
+    """Sizes of the batches that training steps are timed with."""
+    front: Front
+    """What is timed as normexp: the functions of arrays, or those of normexp.torch."""
     dtype: str
     threads: int
     seconds: float
@@ -41,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--op",
         action="append",
         metavar="NAME",
-        help=f"the function to time: {', '.join(OPERATIONS)} (default: {DEFAULT_OPERATION}; may be repeated)",
+        help=f"the function to time: {', '.join(OPERATIONS)}; with --front torch also {TRAINING}"
+        f" (default: {_default_operations()}; may be repeated)",
     )
     parser.add_argument(
         "--shape",
@@ -49,6 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N,C[,...]",
         help="rows and classes, or channel-first as PyTorch has it: the classes are on axis 1"
         f" (default: {'; '.join(_defaults())}; may be repeated)",
+    )
+    parser.add_argument(
+        "--front",
+        metavar="NAME",
+        default="numpy",
+        help="numpy: the functions of arrays; torch: those of normexp.torch, with gradients by autograd, and PyTorch's"
+        " own with normexp behind their operators (default: numpy)",
     )
     parser.add_argument("--dtype", metavar="NAME", default="float32", help=f"{', '.join(DTYPES)} (default: float32)")
     parser.add_argument("--threads", metavar="N", help="threads for everyone (default: the cores allowed to us)")
@@ -61,11 +78,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
 
 
+def _default_operations() -> str:
+    return "; ".join(f"{', '.join(ops)} for {front}" for front, ops in DEFAULT_OPERATIONS.items())
+
+
 def _defaults() -> list[str]:
     """Say the default shapes of each function, those that share them together."""
     functions: dict[str, list[str]] = {}
     for op, operation in OPERATIONS.items():
-        functions.setdefault(" ".join(",".join(map(str, shape)) for shape in operation.shapes), []).append(op)
+        for front, shapes in operation.shapes.items():
+            where = " ".join(",".join(map(str, shape)) for shape in shapes)
+            functions.setdefault(f"{front}: {where}", []).append(op)
     return [f"{shapes} for {', '.join(ops)}" for shapes, ops in functions.items()]
 
 
@@ -98,16 +121,23 @@ def _refuse(message: str) -> int:
 
 
 def _plan(args: argparse.Namespace) -> Plan:
-    ops = [_one_of("--op", op, OPERATIONS) for op in args.op or (DEFAULT_OPERATION,)]
+    front: Front = "torch" if _one_of("--front", args.front, DEFAULT_OPERATIONS) == "torch" else "numpy"
+    known = (*OPERATIONS, TRAINING) if front == "torch" else tuple(OPERATIONS)
+    ops = [_one_of("--op", op, known) for op in args.op or DEFAULT_OPERATIONS[front]]
     shapes = [_shape(text) for text in args.shape or ()]
     plan = Plan(
-        cells=[(op, shape) for op in ops for shape in shapes or OPERATIONS[op].shapes],
+        cells=[(op, shape) for op in ops if op in OPERATIONS for shape in shapes or OPERATIONS[op].shapes[front]],
+        batches=BATCHES if TRAINING in ops else (),
+        front=front,
         dtype=_one_of("--dtype", args.dtype, DTYPES),
         threads=_cores() if args.threads is None else _positive_integer("--threads", args.threads),
         seconds=_seconds(args.seconds),
     )
     if find_spec("rich") is None:
         raise ValueError('needs rich: pip install "normexp[bench]"')
+    for package in ("torch", *(("sklearn",) if plan.batches else ())) if front == "torch" else ():
+        if find_spec(package) is None:
+            raise ValueError(f'--front torch needs {package}: pip install "normexp[torch]" scikit-learn')
     if plan.dtype == "bfloat16" and find_spec("ml_dtypes") is None:
         raise ValueError("--dtype bfloat16 needs ml_dtypes: pip install ml_dtypes")
     return plan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -13,6 +14,8 @@ Array = NDArray[np.generic]
 Shape = tuple[int, ...]
 Limit = Literal["copy", "max", "max + copy"]
 Output = Literal["fresh", "out=", ""]  # "" where nothing is computed and nothing written
+Front = Literal["numpy", "torch"]
+Scope = Callable[[], AbstractContextManager[object]]
 
 AXIS: Final = 1
 """The classes': PyTorch's, for rows x columns and for channel-first arrays alike."""
@@ -24,21 +27,26 @@ class Operation:
 
     limit: Limit
     """What the memory has to do at least: a max reads, a copy reads and also writes as much."""
-    shapes: tuple[Shape, ...]
+    shapes: Mapping[Front, tuple[Shape, ...]]
     """Where it is timed if nothing else is asked for."""
     is_loss: bool = False
 
 
+# A batch of 64 rows of 10 is a small network's: there, a call of PyTorch's is mostly its overhead.
+_SMALL: Final = (64, 10)
 _SHAPES: Final = ((65536, 10), (4096, 1000), (256, 128256))
 _LOSS_SHAPES: Final = ((65536, 10), (4096, 1000), (512, 32000), (8, 21, 512, 512))
+_TORCH_LOSS_SHAPES: Final = (_SMALL, (4096, 10), (65536, 10), (4096, 1000), (512, 32000), (64, 128256))
+_OF_MAPS: Final[Mapping[Front, tuple[Shape, ...]]] = {"numpy": _SHAPES, "torch": (_SMALL, *_SHAPES)}
+_OF_LOSSES: Final[Mapping[Front, tuple[Shape, ...]]] = {"numpy": _LOSS_SHAPES, "torch": _TORCH_LOSS_SHAPES}
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
-    "softmax": Operation("copy", _SHAPES),
-    "log_softmax": Operation("copy", _SHAPES),
-    "logsumexp": Operation("max", _SHAPES),
-    "cross_entropy": Operation("max", _LOSS_SHAPES, is_loss=True),
+    "softmax": Operation("copy", _OF_MAPS),
+    "log_softmax": Operation("copy", _OF_MAPS),
+    "logsumexp": Operation("max", _OF_MAPS),
+    "cross_entropy": Operation("max", _OF_LOSSES, is_loss=True),
     # It needs the loss's sum over the row before it can write, so that a row is read before it is copied.
-    "cross_entropy_and_grad": Operation("max + copy", _LOSS_SHAPES, is_loss=True),
+    "cross_entropy_and_grad": Operation("max + copy", _OF_LOSSES, is_loss=True),
 }
 DTYPES: Final = ("float16", "bfloat16", "float32", "float64")
 
@@ -58,9 +66,11 @@ class Cell:
     out: Array
     """The buffer that every contender with ``out=`` writes to: the same pages for all."""
     threads: int
+    front: Front = "numpy"
+    """Which of ours takes part: normexp, or normexp.torch."""
 
     @classmethod
-    def make(cls, op: str, shape: Shape, dtype: str, threads: int) -> Cell:
+    def make(cls, op: str, shape: Shape, dtype: str, threads: int, front: Front = "numpy") -> Cell:
         """Fill an array with normal logits, draw targets, and make a buffer for the results.
 
         Raises
@@ -82,7 +92,7 @@ class Cell:
         rows = shape[:AXIS] + shape[AXIS + 1 :]
         target = random.integers(shape[AXIS], size=rows) if OPERATIONS[op].is_loss else None
         out = np.zeros({"logsumexp": rows, "cross_entropy": ()}.get(op, shape), element)
-        return cls(op, x, target, out, threads)
+        return cls(op, x, target, out, threads, front)
 
     @property
     def limit(self) -> Limit:
@@ -97,7 +107,8 @@ class Cell:
     @property
     def title(self) -> str:
         """The cell in words."""
-        return f"{self.op}, {' x '.join(map(str, self.x.shape))} {self.x.dtype}"
+        through = ", through normexp.torch" if self.front == "torch" else ""
+        return f"{self.op}, {' x '.join(map(str, self.x.shape))} {self.x.dtype}{through}"
 
 
 @dataclass(frozen=True)
@@ -114,6 +125,8 @@ class Contender:
     """Call it and give the values as a NumPy array; None where the values are not the function's."""
     sum_of: tuple[str, ...] = ()
     """The contenders whose times, added up in each round, are those of this one, which has no ways of its own."""
+    scope: Scope = nullcontext
+    """What its calls run within; entering it is not timed."""
 
 
 class MissingError(Exception):

@@ -15,6 +15,7 @@ from typing import Any, Final
 from rich.table import Table
 
 import normexp
+from normexp.bench import Plan
 from normexp.bench.cell import AXIS, Limit, Output
 from normexp.bench.timing import STEADY, Ratio
 
@@ -56,6 +57,26 @@ class CellReport:
     def steady(self) -> bool:
         """Whether each ratio to normexp is known well enough."""
         return all(row.to_normexp.steady for row in self.rows)
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """A training step of a small network, with normexp behind PyTorch's operators and without."""
+
+    batch: int
+    rounds: int
+    pytorch_us: float
+    enabled_us: float
+    pytorch_to_enabled: Ratio
+    """PyTorch's time over that with `normexp.torch.enable`."""
+
+
+def step_line(step: StepReport) -> str:
+    """Say it."""
+    return (
+        f"training step of the digits, batch of {step.batch}: PyTorch {step.pytorch_us:.1f} us, enabled"
+        f" {step.enabled_us:.1f} us; x enabled {_ratio(step.pytorch_to_enabled)} over {step.rounds} rounds"
+    )
 
 
 @dataclass(frozen=True)
@@ -136,16 +157,18 @@ def _ratio(ratio: Ratio) -> str:
     return f"{'' if ratio.steady else '~'}{ratio.median:.2f}"
 
 
-def document(cells: Sequence[CellReport], threads: int) -> dict[str, Any]:
+def document(cells: Sequence[CellReport], steps: Sequence[StepReport], plan: Plan) -> dict[str, Any]:
     """Gather everything a reader of the JSON file needs to judge the figures."""
     return {
         "normexp": normexp.__version__,
         "config": dict(normexp.show_config()),
         "processor": processor(),
-        "threads": threads,
+        "front": plan.front,
+        "threads": plan.threads,
         "packages": packages(),
         "cells": [{**asdict(cell), "steady": cell.steady} for cell in cells],
         "geometric_means": [asdict(mean) for mean in means(cells)],
+        "training_steps": [asdict(step) for step in steps],
     }
 
 

@@ -15,7 +15,18 @@ from normexp.bench.accuracy import Accuracy
 from normexp.bench.cell import Cell, Contender, MissingError
 from normexp.bench.limits import limits
 from normexp.bench.peers import assemble
-from normexp.bench.report import CellReport, Row, document, means, packages, processor, summary, table
+from normexp.bench.report import (
+    CellReport,
+    Row,
+    StepReport,
+    document,
+    means,
+    packages,
+    processor,
+    step_line,
+    summary,
+    table,
+)
 from normexp.bench.timing import Ratio, Series, Sum, Times, interleave
 
 
@@ -30,13 +41,15 @@ def run(plan: Plan, file: JsonFile | None) -> None:
     normexp.set_num_threads(plan.threads)
     try:
         for op, shape in plan.cells:
-            reports.append(_report(Cell.make(op, shape, plan.dtype, plan.threads), plan.seconds, to))
+            cell = Cell.make(op, shape, plan.dtype, plan.threads, plan.front)
+            reports.append(_report(cell, plan.seconds, to))
+        steps = [_step(batch, plan, to) for batch in plan.batches]
     finally:
         normexp.set_num_threads(before)
     for line in summary(means(reports)):
         to.print(line, markup=False)
     if file is not None:
-        file.write(document(reports, plan.threads))
+        file.write(document(reports, steps, plan))
 
 
 def _report(cell: Cell, seconds: float, to: Console) -> CellReport:
@@ -57,13 +70,22 @@ def _report(cell: Cell, seconds: float, to: Console) -> CellReport:
     return report
 
 
+def _step(batch: int, plan: Plan, to: Console) -> StepReport:
+    from normexp.bench import training
+
+    report = training.measure(batch, plan.threads, plan.seconds)
+    to.print()
+    to.print(step_line(report), markup=False)
+    return report
+
+
 def _measure(
     cell: Cell, contenders: list[Contender], missing: dict[str, str], seconds: float, progress: Callable[[float], None]
 ) -> CellReport:
     found: list[tuple[Contender, Times]] = []
     for one in contenders:
         parts = [times for other, times in found if other.name in one.sum_of]
-        found.append((one, Sum(parts) if parts else Series(one.ways)))
+        found.append((one, Sum(parts) if parts else Series(one.ways, one.scope)))
     ours = {one.output: times for one, times in found if one.name == "normexp"}
     cheapest = ours.get("out=", ours["fresh"])
     beside = [ours.get(one.output, cheapest) for one in contenders]
@@ -83,7 +105,7 @@ def _measure(
             gb_per_s=contender.moved / times.median / 1e9,
             to_normexp=Ratio.of(times.times, other.times),
             to_limit=Ratio.of(times.times, limit.times),
-            max_ulp=None if accuracy is None or contender.result is None else accuracy.max_ulp(contender.result()),
+            max_ulp=None if accuracy is None else _max_ulp(accuracy, contender),
             note=times.fastest,
         )
         for (contender, times), other in zip(found, beside, strict=True)
@@ -98,3 +120,10 @@ def _measure(
         missing=missing,
         measured_rows=0 if accuracy is None else len(accuracy.rows),
     )
+
+
+def _max_ulp(accuracy: Accuracy, contender: Contender) -> float | None:
+    if contender.result is None:
+        return None
+    with contender.scope():
+        return accuracy.max_ulp(contender.result())

@@ -12,6 +12,7 @@ import math
 import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final
@@ -92,15 +93,22 @@ class Series(Times):
     ----------
     ways : mapping of str to callable
         The ways to do the work. Where there are several, the fastest of each round counts.
+    scope : callable
+        Makes the context in which they run; it is entered before the clock starts.
     """
 
-    def __init__(self, ways: Mapping[str, Call]) -> None:
-        self._ways = {name: _Way(call) for name, call in ways.items()}
+    def __init__(
+        self, ways: Mapping[str, Call], scope: Callable[[], AbstractContextManager[object]] = nullcontext
+    ) -> None:
+        self._scope = scope
+        with scope():
+            self._ways = {name: _Way(call) for name, call in ways.items()}
 
     def sample(self) -> None:
         """Add the time of this round."""
-        for way in self._ways.values():
-            way.sample()
+        with self._scope():
+            for way in self._ways.values():
+                way.sample()
 
     @property
     def times(self) -> list[float]:

@@ -13,6 +13,8 @@ from typing import Final
 from normexp.bench.cell import Cell, Contender, MissingError
 from normexp.bench.peers import in_numpy, jax_jit, onnx_runtime, ours, pytorch
 
+# Tensors are PyTorch's: beside normexp.torch stands whoever takes them.
+_OF_TENSORS: Final = ("PyTorch", "torch.compile")
 PEERS: Final[dict[str, Callable[[Cell], list[Contender]]]] = {
     "PyTorch": pytorch.eager,
     "torch.compile": pytorch.compiled,
@@ -38,6 +40,8 @@ def assemble(cell: Cell, announce: Callable[[str], None] = lambda name: None) ->
     present = ours.ours(cell)
     missing: dict[str, str] = {}
     for name, peer in PEERS.items():
+        if cell.front == "torch" and name not in _OF_TENSORS:
+            continue
         announce(name)
         try:
             with warnings.catch_warnings():

@@ -31,9 +31,10 @@ def torch_view(x: Array) -> Any:  # noqa: ANN401
 def eager(cell: Cell) -> list[Contender]:
     """Return PyTorch as most people run it; its losses have no ``out=``."""
     torch = import_torch(cell.threads)
-    contenders = [fresh(cell, "PyTorch", _call(cell, torch, lambda function: function), _to_array(cell))]
+    function = function_of(cell, torch)
+    contenders = [fresh(cell, "PyTorch", tensor_call(cell, function), to_array(cell))]
     if cell.target is None:
-        function, x, out = getattr(torch, cell.op), torch_view(cell.x), torch_view(cell.out)
+        x, out = torch_view(cell.x), torch_view(cell.out)
         contenders.append(into(cell, "PyTorch", lambda: function(x, AXIS, out=out)))
     return contenders
 
@@ -42,21 +43,29 @@ def compiled(cell: Cell) -> list[Contender]:
     """Return PyTorch's compiler for these very shapes; it needs a C++ compiler, and says so if there is none."""
     torch = import_torch(cell.threads)
     torch.compiler.reset()  # or it would count the cells before as too many shapes of one function, and give up
-    call = _call(cell, torch, lambda function: torch.compile(function, dynamic=False))
-    return [fresh(cell, "torch.compile", call, _to_array(cell))]
+    call = tensor_call(cell, torch.compile(function_of(cell, torch), dynamic=False))
+    return [fresh(cell, "torch.compile", call, to_array(cell))]
 
 
-def _call(cell: Cell, torch: Any, prepare: Callable[[Any], Any]) -> Callable[[], Any]:  # noqa: ANN401
+def function_of(cell: Cell, torch: Any) -> Any:  # noqa: ANN401
+    """Return PyTorch's function for a cell, the one with the least overhead."""
+    return getattr(torch, cell.op) if cell.target is None else torch.nn.functional.cross_entropy
+
+
+def tensor_call(cell: Cell, function: Any) -> Callable[[], Any]:  # noqa: ANN401
+    """Return the call of a function of tensors that makes up a cell; a gradient comes from autograd."""
+    import torch
+
     x = torch_view(cell.x)
     if cell.target is None:
-        function = prepare(getattr(torch, cell.op))
         return lambda: function(x, AXIS)
-    loss, target = prepare(torch.nn.functional.cross_entropy), torch.from_numpy(cell.target)
+    target = torch.from_numpy(cell.target)
     if cell.op == "cross_entropy":
-        return lambda: loss(x, target)
+        return lambda: function(x, target)
     x.requires_grad_()
-    return lambda: torch.autograd.grad(loss(x, target), x)[0]
+    return lambda: torch.autograd.grad(function(x, target), x)[0]
 
 
-def _to_array(cell: Cell) -> Callable[[Any], Array]:
+def to_array(cell: Cell) -> Callable[[Any], Array]:
+    """Return how a result becomes an array of the cell's dtype."""
     return lambda tensor: from_tensor(tensor, cell.x.dtype)
