@@ -52,8 +52,7 @@ static void gradient_from_state(Row<T>& row, const double* kept) {
         T* const to = row.results(block);
         const auto read = [&] { return row.read(block); };
         softmax_block<false>(read, to, row.count(block), base, state, Scale{}, none, gain);
-        if (label / block_size == block)
-            store_one<T>(reinterpret_cast<char*>(to + label % block_size), at_label);
+        if (label / block_size == block) store_one<T>(reinterpret_cast<char*>(to + label % block_size), at_label);
         row.write(block);
     }
 }

@@ -152,6 +152,8 @@ def enable() -> None:
 def disable() -> None:
     """Undo `enable`: PyTorch's operators have their own kernels again, all of them.
 
+    PyTorch forgets a kernel at once: no other thread may be computing with these operators meanwhile.
+
     Examples
     --------
     >>> import normexp.torch as nxt
@@ -167,6 +169,8 @@ def disable() -> None:
 @contextmanager
 def accelerated() -> Iterator[None]:
     """Enable within a ``with`` block, in all threads; afterwards things are as they were before it.
+
+    The end of the block is a `disable`: no other thread may be computing then.
 
     Yields
     ------

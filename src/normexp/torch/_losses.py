@@ -63,7 +63,7 @@ def nll_loss(
     """
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
-    number = REDUCTIONS.get(reduction) if type(reduction) is str and type(ignore_index) is int else None
+    number = _reduction_number(reduction, ignore_index)
     if number is not None and takes(input, target, weight):
         result = engine_loss(input, target, weight, (ignore_index, 0.0, number), True)
     else:
@@ -135,7 +135,7 @@ def cross_entropy(
     """
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
-    number = REDUCTIONS.get(reduction) if type(reduction) is str and type(ignore_index) is int else None
+    number = _reduction_number(reduction, ignore_index)
     if number is not None and takes(input, target, weight):
         result = engine_loss(input, target, weight, (ignore_index, label_smoothing, number), False)
     else:
@@ -145,6 +145,12 @@ def cross_entropy(
     return F.cross_entropy(
         input, target, weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
     )
+
+
+def _reduction_number(reduction: str, ignore_index: int) -> int | None:
+    """Return PyTorch's number of a reduction, or None if the options are not what they should be: it says so itself."""
+    fits = type(reduction) is str and type(ignore_index) is int and -(2**63) <= ignore_index < 2**63
+    return REDUCTIONS.get(reduction) if fits else None
 
 
 def _traced_loss(
