@@ -179,8 +179,8 @@ def logsumexp(
     --------
     >>> import torch
     >>> import normexp.torch as nxt
-    >>> nxt.logsumexp(torch.tensor([[0.0, 0.0], [1000.0, 1000.0]]), dim=1)
-    tensor([   0.6931, 1000.6931])
+    >>> nxt.logsumexp(torch.tensor([[0.0, 0.0], [200.0, 200.0]]), dim=1)
+    tensor([  0.6931, 200.6931])
     """
     if out is None and isinstance(input, Tensor):
         dims = sorted_dims(dim, input)
