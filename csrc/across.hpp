@@ -52,9 +52,11 @@ struct Across {
         visit_row([&](std::int64_t i, const Offsets& in_row) NORMEXP_INLINE_LAMBDA {
             const char* element = from + in_row.x;
             T* to = buffer + i * lane_count;
-            if (apart == sizeof(T))
+            if (apart == sizeof(T)) {
+                // The next rows': as many streams as there are classes are too many to be fetched ahead by themselves.
+                __builtin_prefetch(element + sizeof(T) * lane_count);
                 std::memcpy(to, element, sizeof(T) * lane_count);
-            else
+            } else
                 for (int lane = 0; lane < lane_count; ++lane) std::memcpy(to + lane, element + lane * apart, sizeof(T));
             if (job.negate)
                 for (int lane = 0; lane < lane_count; ++lane) negate(to + lane);

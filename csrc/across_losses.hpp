@@ -73,14 +73,12 @@ struct AcrossLabelled {
     bool handle(std::int64_t row, LossSum& sum) {
         const Job& job = rows.job;
         const Axis& side = rows.rows_axis();
-        const std::int64_t step = job.row[0].x;
         const Offsets at = row_offsets(job, row);
         labels.read(job, at);
-        T logits[lane_count];
-        for (int lane = 0; lane < lane_count; ++lane)
-            std::memcpy(logits + lane, job.x + at.x + lane * side.x + labels.safe(lane) * step, sizeof(T));
         State<Width, Lanes> state;
         if (!rows.reduce_at(at, state)) return false;
+        T logits[lane_count];  // before the gradient may take their place
+        for (int lane = 0; lane < lane_count; ++lane) logits[lane] = rows.logits(labels.safe(lane))[lane];
         const Lanes x = load(logits), weight = load_doubles(labels.weight);
         if (job.out) {
             const Lanes gain = labels.gains(job.target->gain);

@@ -62,8 +62,9 @@ struct Job {
     // Derived by plan().
     std::int64_t length, rows;  // elements in a row, number of rows
     bool x_contiguous, out_contiguous;
-    bool across;  // sixteen rows at a time, one a lane
-    bool stream;  // results go past the caches
+    bool across;        // sixteen rows at a time, one a lane
+    std::int64_t lead;  // rows side by side before the first that begins a cache line: sixteen at a time begins there
+    bool stream;        // results go past the caches
 };
 
 // What rows of logits with labels come to in an evaluation: sums over the rows (evaluate.hpp).

@@ -43,11 +43,12 @@ NORMEXP_INLINE void visit_rows(const Job& job, std::int64_t first, std::int64_t 
     auto across = made();
     const std::int64_t side_by_side = job.outer[job.outer_axes - 1].size;
     for (std::int64_t i = first; i < last;) {
-        const std::int64_t to_end = side_by_side - i % side_by_side;
-        if (to_end >= lane_count && last - i >= lane_count && sixteen(across, i)) {
+        const std::int64_t at = i % side_by_side, to_end = side_by_side - at;
+        const bool early = at < job.lead;
+        if (!early && to_end >= lane_count && last - i >= lane_count && sixteen(across, i)) {
             i += lane_count;
         } else {
-            std::int64_t stop = i + (to_end < lane_count ? to_end : lane_count);
+            std::int64_t stop = i + (early ? job.lead - at : to_end < lane_count ? to_end : lane_count);
             for (stop = stop < last ? stop : last; i < stop; ++i) one(i);
         }
     }

@@ -37,14 +37,11 @@ struct LossSum {
     }
     // Those of sixteen rows.
     void add(std::int64_t first_row, Lanes losses) {
-        if (first_row % lane_count == 0) {
-            const Two<Lanes> sum = accumulate(lanes(), {losses, broadcast<Lanes>(0.0)});
-            store_doubles(hi, sum.hi), store_doubles(lo, sum.lo);
-            return;
-        }
-        double each[lane_count];
-        store_doubles(each, losses);
-        for (int i = 0; i < lane_count; ++i) add(first_row + i, each[i]);
+        double twice[2 * lane_count];  // turned round so that each meets its sum
+        store_doubles(twice, losses), store_doubles(twice + lane_count, losses);
+        losses = load_doubles(twice + lane_count - first_row % lane_count);
+        const Two<Lanes> sum = accumulate(lanes(), {losses, broadcast<Lanes>(0.0)});
+        store_doubles(hi, sum.hi), store_doubles(lo, sum.lo);
     }
     PlainSum value() const {
         Two<double> sum{0.0, 0.0};

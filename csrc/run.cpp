@@ -76,17 +76,20 @@ static bool wants_split(const Job& job) {
     return thread_count() > 1 && job.length >= long_row && job.rows < 4 * thread_count() && !job.across;
 }
 
-// work(piece, first row, last row) for pieces of rows; the same pieces for any number of threads.
+// work(piece, first row, last row) for pieces of rows; the same pieces for any number of threads. The first has the rows
+// before a cache line besides its own.
 static std::int64_t rows_a_piece(const Job& job) {
     const std::int64_t rows = (piece + job.length - 1) / job.length;
     return job.across ? (rows + 15) / 16 * 16 : rows;
 }
-static std::int64_t piece_count(const Job& job) { return (job.rows + rows_a_piece(job) - 1) / rows_a_piece(job); }
+static std::int64_t piece_count(const Job& job) {
+    return (job.rows - job.lead + rows_a_piece(job) - 1) / rows_a_piece(job);
+}
 template <class F>
 static void by_rows(const Job& job, F work) {
     const std::int64_t each = rows_a_piece(job), pieces = piece_count(job);
     const auto one = [&](std::int64_t i) {
-        const std::int64_t first = i * each, last = first + each;
+        const std::int64_t first = i ? job.lead + i * each : 0, last = job.lead + (i + 1) * each;
         work(i, first, last < job.rows ? last : job.rows);
     };
     if (job.rows * job.length >= 2 * piece) return parallel(pieces, one);

@@ -129,3 +129,30 @@ def test_nothing_is_left_over_between_calls(threads: SetThreads, count: int) -> 
     for i in order:
         name, x = calls[i]
         assert_same_bits(LOSSES[name](x), first[i], name)
+
+
+@pytest.mark.parametrize("kind", sorted(DTYPES))
+def test_images_that_begin_anywhere_in_a_cache_line(threads: SetThreads, kind: str) -> None:
+    """Sixteen pixels at a time begin with a line, and those before it go alone: each has the same bits."""
+    pixels = made((4, 64, 64, 5), kind)  # three pieces of work, and images end inside them
+    target = labels(pixels)
+    target[1, 7, :40] = -100
+    options: dict[str, Any] = {"axis": 1, "reduction": "none"}
+    losses = normexp.cross_entropy(pixels, target, reduction="none")
+    gradients = np.moveaxis(normexp.cross_entropy_and_grad(pixels, target).grad, -1, 1)
+    softmax = np.moveaxis(normexp.softmax(pixels), -1, 1)
+    memory = np.empty(pixels.size + 128, pixels.dtype)
+    at_line = -memory.ctypes.data % 64 // memory.itemsize
+    for offset in range(64 // memory.itemsize):
+        x = memory[at_line + offset :][: pixels.size].reshape(gradients.shape)
+        x[...] = np.moveaxis(pixels, -1, 1)
+
+        def loss(x: np.ndarray = x) -> np.ndarray:
+            return normexp.cross_entropy(x, target, **options)
+
+        def gradient(x: np.ndarray = x) -> np.ndarray:
+            return normexp.cross_entropy_and_grad(x, target, axis=1).grad
+
+        assert_same_bits(at_each_count(threads, loss, offset), losses, offset)
+        assert_same_bits(at_each_count(threads, gradient, offset), gradients, offset)
+        assert_same_bits(normexp.softmax(x, axis=1, out=x), softmax, ("in place", offset))
