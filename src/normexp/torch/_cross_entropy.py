@@ -61,12 +61,20 @@ def coefficients(x: Tensor, target: Tensor, weight: Tensor | None, options: Opti
     return shares if kept is None else shares * kept.unsqueeze(dim)
 
 
+def number_in(scalar: Tensor) -> float | None:
+    """Return the number in a tensor, or None if it has several in truth, a batch that `vmap` hides."""
+    try:
+        return scalar.item() if type(scalar) is Tensor else None
+    except RuntimeError:
+        return None
+
+
 def cross_entropy_backward(
     grad: Tensor,
     x: Tensor,
     target: Tensor,
     weight: Tensor | None,
-    options: Options,
+    options: tuple[int, float, int],
     gain: float | Tensor,
     kept: Tensor | None = None,
 ) -> Tensor:
@@ -74,13 +82,15 @@ def cross_entropy_backward(
 
     gain: its derivative by the sum of the rows' losses; kept: what those have left for their gradients.
     """
-    if not torch.is_grad_enabled() and is_plain(grad) and is_undisturbed():
-        ignore_index, smoothing, reduction = options
-        each_row = reduction == NONE
-        factor = 1.0 if each_row else float(gain) * grad.item()
-        made = _tensors.loss_gradient(x, target, weight, ignore_index, smoothing, factor, kept)
-        if made is not None:
-            return made.mul_(over_classes(grad, x, options)) if each_row else made
+    ignore_index, smoothing, reduction = options
+    each_row = reduction == NONE
+    if not torch.is_grad_enabled() and is_undisturbed():
+        factor = (1.0 if is_plain(grad) else None) if each_row else number_in(grad)
+        if factor is not None:
+            made = _tensors.loss_gradient(x, target, weight, ignore_index, smoothing, float(gain) * factor, kept)
+            if made is not None:
+                return made.mul_(grad.unsqueeze(class_dim(x))) if each_row else made
+    options = Options(*options)
     dim = class_dim(x)
     wanted = coefficients(x, target, weight, options)
     made = torch.softmax(x, dim) * wanted.sum(dim, keepdim=True) - wanted
@@ -183,18 +193,20 @@ class CrossEntropy(Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        call, gain, log_probabilities = ctx.call
+        options, gain, log_probabilities = ctx.call
         x, target, *others = ctx.saved_tensors
         weight, kept = others or (None, None)
-        options = Options(*call)
         by_x = by_target = by_weight = None
-        wanted = ctx.needs_input_grad
         if log_probabilities:
-            by_x = nll_backward(grad, x, target, weight, options, gain)
-        elif wanted[0]:
+            by_x = nll_backward(grad, x, target, weight, Options(*options), gain)
+        elif not target.is_floating_point():  # only the logits' gradient can be wanted
             by_x = cross_entropy_backward(grad, x, target, weight, options, gain, kept)
-        if wanted[1] or wanted[2]:
-            by_target, by_weight = targets_backward(grad, x, target, weight, options, gain)
+        else:
+            wants_x, *wants_others = ctx.needs_input_grad
+            if wants_x:
+                by_x = cross_entropy_backward(grad, x, target, weight, options, gain, kept)
+            if any(wants_others):
+                by_target, by_weight = targets_backward(grad, x, target, weight, Options(*options), gain)
         return by_x, by_target, by_weight, None, None
 
 
