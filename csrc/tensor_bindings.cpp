@@ -140,7 +140,8 @@ private:
     bool fits(std::int64_t ignore_index, bool log_probabilities) const {
         if (!labels())
             return against.type == x.type && same_shape(x, against) && ignore_index < 0 && !log_probabilities;
-        if (against.type != ElementType::int64 && against.type != ElementType::uint8) return false;
+        const bool bytes = against.type == ElementType::uint8 && x.axes <= 2;
+        if (against.type != ElementType::int64 && !bytes) return false;
         if (against.axes != x.axes - 1) return false;
         for (int i = 0, other = 0; i < x.axes; ++i)
             if (i != axis && against.size(other++) != x.size(i)) return false;

@@ -4,6 +4,8 @@ import json
 import math
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -80,3 +82,10 @@ def test_a_read_only_file_is_not_replaced(tmp_path):
     path.chmod(0o444)
     with pytest.raises(PermissionError), JsonFile(path):
         pytest.fail("entered")
+
+
+def test_an_open_pipe_is_written_to() -> None:
+    """/dev/stdout, where it is a pipe, has no path of its own."""
+    script = "from normexp._json_file import JsonFile\nwith JsonFile('/dev/stdout') as file: file.write({'a': 1})"
+    run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    assert json.loads(run.stdout) == {"a": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final, SupportsIndex
 
 import numpy as np
@@ -129,10 +130,10 @@ def mean_divisor(target: Array, classes: int, ignore_index: int | None, weight: 
     """Check the labels, and return what the mean over rows divides by.
 
     That is the sum of the weights of the labels that count, their number without weights; for probabilities, the number
-    of rows.
+    of rows, which PyTorch counts by elements a class: without classes there is no number of them.
     """
     if not is_labels(target):
-        return float(rows)
+        return float(rows) if classes else math.nan
     kept, total = check_labels(target, classes, ignore_index, weight)
     return float(kept) if weight is None else total
 

@@ -29,8 +29,10 @@ class WholeFile:
 
     def __init__(self, path: str | Path) -> None:
         # Renaming onto a link or a device would replace it.
-        self._target = Path(os.path.realpath(path))
-        self._direct = self._target.exists() and not self._target.is_file() and not self._target.is_dir()
+        given = Path(path)
+        self._direct = given.exists() and not given.is_file() and not given.is_dir()
+        # What stands for an open pipe (/dev/stdout) has no path of its own.
+        self._target = given if self._direct else Path(os.path.realpath(path))
         self._temporary: Path | None = None
 
     def __enter__(self) -> Self:

@@ -58,7 +58,7 @@ def test_a_temperature_that_is_a_bound_says_so(tmp_path, capsys):
     np.savez(tmp_path / "both.npz", logits=np.eye(4) * 3, labels=np.arange(4))
     assert cli.main(["eval", str(tmp_path / "both.npz")]) == 0
     out = capsys.readouterr().out
-    assert "≤ 9.53674e-07 │ the loss still falls there" in out
+    assert "<= 9.53674e-07 │ the loss still falls there" in out
 
 
 def test_the_json_file(files, tmp_path, monkeypatch):
@@ -198,3 +198,15 @@ def test_the_progress_bar_and_control_c(tmp_path):
     assert b"interrupted" in rest
     assert out == b""
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_nothing_is_written_over(tmp_path, capsys):
+    logits, labels = tmp_path / "x.npy", tmp_path / "y.npy"
+    np.save(logits, np.zeros((2, 3)))
+    np.save(labels, np.array([0, 1]))
+    before = logits.read_bytes()
+    picture = str(tmp_path / "a.svg")
+    for options in (["--json", str(logits)], ["--json", picture, "--plot", picture]):
+        assert cli.main(["eval", str(logits), str(labels), *options]) == 2
+        assert "would overwrite" in capsys.readouterr().err
+    assert logits.read_bytes() == before

@@ -95,3 +95,23 @@ def test_mean_with_tiny_weights() -> None:
         wanted = normexp.cross_entropy_and_grad(rows[:count], labels(rows)[:count])
         np.testing.assert_allclose(loss, wanted.loss, rtol=2**-40)  # the products have that many digits left
         np.testing.assert_allclose(grad, wanted.grad, rtol=2**-40)
+
+
+def test_weights_that_sum_to_nothing_with_smoothing() -> None:
+    """The loss is the same with the gradient in the logits' place, and the gradient of what is no number is none."""
+    x, options = np.array([[1.0, 2.0, 0.5], [0.3, -1.0, 2.0]]), {"weight": np.array([1.0, -1.0, 2.0])}
+    loss = normexp.cross_entropy(x, [1, 0], label_smoothing=0.3, **options)
+    place = x.copy()
+    result = normexp.cross_entropy_and_grad(place, [1, 0], label_smoothing=0.3, **options, out=place)
+    np.testing.assert_array_equal(result.loss, loss)
+    assert np.isnan(place).all()
+
+
+def test_no_classes_have_no_mean() -> None:
+    assert np.isnan(normexp.cross_entropy(np.zeros((3, 0)), np.zeros((3, 0))))
+    assert normexp.cross_entropy(np.zeros((3, 0)), np.zeros((3, 0)), reduction="sum") == 0
+
+
+def test_an_ignored_label_beyond_64_bits_is_refused_for_probabilities() -> None:
+    with pytest.raises(ValueError, match="ignore_index is 9223372036854775808"):
+        normexp.cross_entropy(np.zeros((1, 2)), np.ones((1, 2)), ignore_index=2**63)

@@ -157,3 +157,21 @@ def test_compiled_under_accelerated(backend: str) -> None:
 
     with nxt.accelerated():
         torch.testing.assert_close(outcome(torch.compile(step, fullgraph=True, backend=backend)), outcome(step))
+
+
+def test_compiling_under_accelerated_leaves_nothing_behind() -> None:
+    """PyTorch remembers for each operator where compiled calls go: composed or not, and so with tangents or not."""
+    x, target = torch.randn(6, 5, dtype=torch.float64), torch.arange(6) % 5
+
+    def tangent(a: torch.Tensor) -> torch.Tensor:
+        return torch.func.jvp(lambda q: torch.nn.functional.cross_entropy(q, target), (a,), (a,))[1]
+
+    def compiled() -> torch.Tensor:
+        torch.compiler.reset()
+        return torch.compile(tangent, fullgraph=True, backend="eager")(x)
+
+    wanted = tangent(x)
+    with nxt.accelerated():
+        torch.compile(torch.nn.functional.cross_entropy, fullgraph=True, backend="eager")(x, target)
+        torch.testing.assert_close(compiled(), wanted)
+    torch.testing.assert_close(compiled(), wanted)

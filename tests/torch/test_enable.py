@@ -221,3 +221,13 @@ def test_out_of_place_and_into_tensors() -> None:
         lse = torch.empty(300)
         torch.logsumexp(x, 1, out=lse)
     torch.testing.assert_close(lse, PYTORCH.logsumexp(x, 1))
+
+
+def test_accelerated_restores_what_was_before() -> None:
+    nxt.enable()
+    try:
+        with nxt.accelerated():
+            nxt.disable()
+        assert normexp.show_config()["accelerated"]
+    finally:
+        nxt.disable()

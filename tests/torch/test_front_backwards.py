@@ -15,6 +15,7 @@ from support import BOUND, python
 from torch import Tensor
 
 import normexp
+import normexp.torch as nxt
 from normexp.torch import _tensors
 from normexp.torch._tensors import LOG_SOFTMAX, LOG_SOFTMAX_BACKWARD, SOFTMAX, SOFTMAX_BACKWARD
 from normexp.verify.measure import max_ulp
@@ -199,3 +200,19 @@ def test_what_the_engine_declines() -> None:
         (g.sum(), y.sum(), 0),
     ):
         assert _tensors.map_backward(SOFTMAX_BACKWARD, grad, result, dim) is None
+
+
+@pytest.mark.parametrize("upstream", [torch.inf, torch.nan])
+def test_an_ignored_row_has_no_gradient_whatever_comes_from_above(upstream: float) -> None:
+    x = torch.randn(3, 4, requires_grad=True)
+    for smoothing in (0.0, 0.1):
+        losses = nxt.cross_entropy(x, torch.tensor([1, -100, 2]), reduction="none", label_smoothing=smoothing)
+        (grad,) = torch.autograd.grad(losses, x, torch.tensor([1.0, upstream, 1.0]))
+        assert torch.equal(grad[1], torch.zeros(4))
+        assert bool(grad[0].any())
+
+
+def test_a_weight_of_what_costs_nothing_has_no_gradient() -> None:
+    weight = torch.ones(2, requires_grad=True)
+    loss = nxt.cross_entropy(torch.tensor([[0.0, -torch.inf]]), torch.tensor([[1.0, 0.0]]), weight)
+    assert torch.equal(torch.autograd.grad(loss, weight)[0], torch.zeros(2))

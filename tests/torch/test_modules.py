@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("expecttest", reason="PyTorch's collections of samples import it")
 import torch
+from torch import nn
 from torch.testing import assert_close
 from torch.testing._internal.common_modules import ModuleInfo, module_db
 from torch_calls import assert_as_pytorch, outputs_and_gradients, widened
@@ -120,3 +121,15 @@ def test_deprecated_reductions(loss: str, size_average: bool | None, reduce: boo
     call, other = getattr(nxt, function), getattr(torch.nn.functional, function)
     options = {"size_average": size_average, "reduce": reduce}
     assert_close(call(X, T, **options), other(X, T, **options))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.* is deprecated")
+def test_scripted_modules_are_pytorchs() -> None:
+    x, target = torch.randn(2, 3), torch.tensor([0, 2])
+    for ours, theirs in ((nxt.Softmax, nn.Softmax), (nxt.LogSoftmax, nn.LogSoftmax), (nxt.Softmin, nn.Softmin)):
+        assert torch.equal(torch.jit.script(nn.Sequential(ours(1)))(x), theirs(1)(x))
+    for loss, plain in ((nxt.CrossEntropyLoss, nn.CrossEntropyLoss), (nxt.NLLLoss, nn.NLLLoss)):
+        weight = torch.tensor([1.0, 2.0, 3.0])
+        made = loss(weight, reduction="sum")
+        assert torch.equal(torch.jit.script(made)(x, target), plain(weight, reduction="sum")(x, target))
+        assert type(made) is loss

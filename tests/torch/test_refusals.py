@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("expecttest", reason="PyTorch's collections of samples import it")
 import torch
+import torch.nn.functional as F
 from torch.testing._internal.common_modules import ModuleInfo, module_db
 from torch_calls import PYTORCH
 
@@ -152,3 +154,33 @@ def test_error_samples_of_modules(info: ModuleInfo) -> None:
             MODULES[info.module_cls](*make.args, **make.kwargs)(*call.args, **call.kwargs)
         count += 1
     assert count > 0
+
+
+@pytest.mark.parametrize("enabled", [False, True])
+def test_labels_of_bytes_where_pytorch_takes_them(enabled: bool) -> None:
+    """Of rows alone."""
+    with nxt.accelerated() if enabled else nullcontext():
+        function = F.cross_entropy if enabled else nxt.cross_entropy
+        function(torch.zeros(2, 3), torch.tensor([0, 2], dtype=torch.uint8))
+        with pytest.raises(RuntimeError):
+            function(torch.zeros(1, 6, 5), torch.zeros(1, 5, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda f: f.cross_entropy(torch.zeros(2, 3), None),
+        lambda f: f.cross_entropy(torch.zeros(2, 3), torch.tensor([0, 1]), label_smoothing=None),
+        lambda f: f.cross_entropy(torch.zeros(2, 3), torch.tensor([0, 1]), label_smoothing="a"),
+        lambda f: f.nll_loss(torch.zeros(2, 3), None),
+        lambda f: f.softmax(torch.zeros(2, 3), 2**63),
+        lambda f: (torch if f is F else f).logsumexp(torch.zeros(2, 3), 1, keepdim=1),
+        lambda f: (torch if f is F else f).logsumexp(torch.zeros([1] * 65), 0),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_pytorchs_to_refuse(call: Callable[[Any], object]) -> None:
+    with pytest.raises(Exception) as theirs:  # noqa: PT011 - whatever it is
+        call(F)
+    with pytest.raises(theirs.type) as ours:
+        call(nxt)
+    assert "tensor_" not in str(ours.value)

@@ -40,7 +40,7 @@ def table(report: Report) -> Table:
     grid.add_column()
     rows = f"{report.ignored:,} more were ignored" if report.ignored else ""
     bins = len(sums.bin_rows)
-    sign = {"at most": "≤ ", "at least": "≥ ", None: ""}[fit.bound]
+    sign = {"at most": "<= ", "at least": ">= ", None: ""}[fit.bound]
     why = "divides the logits"
     if fit.bound is not None:
         why = "the loss still falls there"
@@ -57,7 +57,7 @@ def table(report: Report) -> Table:
         ("Brier score", _number(sums.brier / sums.rows), "squared error, summed over the classes"),
         ("calibration error", _number(sums.calibration_error), f"expected (ECE), {bins} bins of equal width"),
         ("best temperature", sign + _number(fit.temperature), why),
-        ("cross-entropy there", ("≤ " if fit.bound else "") + _number(fit.loss), "nats a row"),
+        ("cross-entropy there", ("<= " if fit.bound else "") + _number(fit.loss), "nats a row"),
     ):
         grid.add_row(name, value, note)
     return grid

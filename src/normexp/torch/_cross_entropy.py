@@ -61,6 +61,11 @@ def coefficients(x: Tensor, target: Tensor, weight: Tensor | None, options: Opti
     return shares if kept is None else shares * kept.unsqueeze(dim)
 
 
+def _of_kept(grad: Tensor, target: Tensor, ignore_index: int) -> Tensor:
+    """Return the gradients by the rows' losses, with 0 for the ignored: not even infinite ones reach their logits."""
+    return grad if target.is_floating_point() else grad.where(target != ignore_index, 0.0)
+
+
 def number_in(scalar: Tensor) -> float | None:
     """Return the number in a tensor, or None if it has several in truth, a batch that `vmap` hides."""
     try:
@@ -89,7 +94,7 @@ def cross_entropy_backward(
         if factor is not None:
             made = _tensors.loss_gradient(x, target, weight, ignore_index, smoothing, float(gain) * factor, kept)
             if made is not None:
-                return made.mul_(grad.unsqueeze(class_dim(x))) if each_row else made
+                return made.mul_(_of_kept(grad, target, ignore_index).unsqueeze(class_dim(x))) if each_row else made
     options = Options(*options)
     dim = class_dim(x)
     wanted = coefficients(x, target, weight, options)
@@ -161,7 +166,8 @@ def targets_backward(
     if weight is None:
         return (each * (1 - smoothing)).to(x.dtype), None
     others = [d for d in range(x.ndim) if d != dim]
-    by_weight = each * ((1 - smoothing) * target.to(wide) + smoothing / x.shape[dim])
+    shares = (1 - smoothing) * target.to(wide) + smoothing / x.shape[dim]
+    by_weight = (each * shares).masked_fill(shares == 0, 0.0)  # what has no share costs nothing, impossible or not
     by_weight = by_weight.sum(others) if others else by_weight
     per_class = weight.to(wide).view(-1, *[1] * (x.ndim - dim - 1))
     return (each * ((1 - smoothing) * per_class)).to(x.dtype), by_weight.to(x.dtype)

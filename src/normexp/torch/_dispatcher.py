@@ -116,6 +116,12 @@ _lock = threading.RLock()
 _library: Any = None
 
 
+def _forget_routes() -> None:
+    """Make PyTorch look again for where calls under a compiler's eyes go: it remembers that for each operator."""
+    for name in (*_CPU_KERNELS, *_AUTOGRAD_KERNELS):
+        getattr(torch.ops.aten, name).default._dispatch_cache.clear()
+
+
 def enable() -> None:
     """Put the engine behind PyTorch's own CPU operators, in all threads, until `disable`.
 
@@ -147,6 +153,7 @@ def enable() -> None:
                 for key in ("AutogradCPU", "CPU"):
                     library.impl(name, over(get_kernel(f"aten::{name}", key)), key, with_keyset=True)
         _library = library
+        _forget_routes()
 
 
 def disable() -> None:
@@ -164,6 +171,7 @@ def disable() -> None:
         if _library is not None:
             _library._destroy()
             _library = None
+            _forget_routes()
 
 
 @contextmanager
@@ -196,8 +204,8 @@ def accelerated() -> Iterator[None]:
     finally:
         with _lock:
             _depth -= 1
-            if _depth == 0 and not _was_enabled:
-                disable()
+            if _depth == 0:
+                (enable if _was_enabled else disable)()
 
 
 _depth = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,8 @@ from normexp.torch import _ops, _tensors
 from normexp.torch._maps import Refused, logsumexp_with_gradient, map_with_gradient
 from normexp.torch._plain import FLOATS, is_traced, takes
 from normexp.torch._tensors import LOG_SOFTMAX, SOFTMAX, bits
+
+_MOST_DIMS: Final = 64  # of PyTorch's own reductions, and bits in the engine's set of them
 
 
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None) -> Tensor:
@@ -128,7 +130,7 @@ def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
 
 def _map(op: int, x: Tensor, dim: int | None, dtype: torch.dtype | None, negate: bool = False) -> Tensor | None:
     """Return what the engine makes of a call, or None if it is PyTorch's."""
-    if type(dim) is not int:
+    if type(dim) is not int or not -_MOST_DIMS <= dim <= _MOST_DIMS:
         return None
     if takes(x):
         if dtype is not None and dtype != x.dtype:
@@ -182,7 +184,7 @@ def logsumexp(
     >>> nxt.logsumexp(torch.tensor([[0.0, 0.0], [200.0, 200.0]]), dim=1)
     tensor([  0.6931, 200.6931])
     """
-    if out is None and isinstance(input, Tensor):
+    if out is None and isinstance(input, Tensor) and type(keepdim) is bool:
         dims = sorted_dims(dim, input)
         if dims is not None:
             result = _logsumexp(input, dims, keepdim)
@@ -211,7 +213,7 @@ def sorted_dims(dim: int | tuple[int, ...] | list[int], x: Tensor) -> tuple[int,
     """Return the dimensions in 0 .. ndim - 1, sorted; or None where PyTorch has more to say about them."""
     given = (dim,) if type(dim) is int else dim
     ndim = x.ndim
-    if not isinstance(given, (tuple, list)) or not given or not ndim:
+    if not isinstance(given, (tuple, list)) or not given or not 0 < ndim <= _MOST_DIMS:
         return None
     if not all(type(d) is int and -ndim <= d < ndim for d in given):
         return None

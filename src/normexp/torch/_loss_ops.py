@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +28,8 @@ def takes(x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, l
         return target.dtype == x.dtype and target.shape == x.shape and ignore_index < 0
     if weight is not None and weight.requires_grad:
         return False
-    return target.dtype in (torch.int64, torch.uint8) and target.shape == x.shape[:dim] + x.shape[dim + 1 :]
+    known = target.dtype == torch.int64 or (target.dtype == torch.uint8 and x.ndim <= 2)
+    return known and target.shape == x.shape[:dim] + x.shape[dim + 1 :]
 
 
 @custom_op("normexp::cross_entropy", mutates_args=())
@@ -106,7 +107,7 @@ def _fake_loss(
     return x.new_empty(x.shape[:dim] + x.shape[dim + 1 :] if reduction == NONE else ())
 
 
-def _define_loss(op: Any, backward: Any, by_pytorch: Any, gradient: Any, twice: Any) -> None:  # noqa: ANN401
+def _define_loss(op: Any, backward: Any, twice: Any) -> None:  # noqa: ANN401
     def of_op(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         x, target, weight = ctx.saved_tensors
         by_target = by_weight = None
@@ -123,33 +124,22 @@ def _define_loss(op: Any, backward: Any, by_pytorch: Any, gradient: Any, twice: 
     def of_backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         return *twice(v, *ctx.saved_tensors, Options(*ctx.call)), *[None] * 5
 
-    def composed(x: Tensor, target: Tensor, weight: Tensor | None, *call: Any) -> Tensor:  # noqa: ANN401
-        return cast(Tensor, by_pytorch(x, target, weight, Options(*call)))
-
-    def composed_backward(
-        grad: Tensor,
-        x: Tensor,
-        target: Tensor,
-        weight: Tensor | None,
-        *call: Any,  # noqa: ANN401
-    ) -> Tensor:
-        options = Options(*call)
-        gain = _cross_entropy.gain_of(x, target, weight, options)
-        return cast(Tensor, gradient(grad, x, target, weight, options, gain))
-
     op.register_fake(_fake_loss)
     op.register_autograd(of_op, setup_context=save)
-    op.register_vmap(_over_batch(composed))
+    op.register_vmap(_over_batch(op))
     backward.register_fake(lambda grad, x, *rest: torch.empty_like(x, memory_format=torch.contiguous_format))
     backward.register_autograd(of_backward, setup_context=save)
-    backward.register_vmap(_over_batch(composed_backward))
+    backward.register_vmap(_over_batch(backward))
 
 
-def _over_batch(composed: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, int]]:
-    """Make a vmap rule of the function out of PyTorch's operators."""
+def _over_batch(op: Callable[..., Tensor]) -> Callable[..., tuple[Tensor, int]]:
+    """Make a vmap rule: one call for each member of the batch, since each may have weights and a mean of its own."""
 
     def rule(info: Any, in_dims: tuple[int | None, ...], *args: Any) -> tuple[Tensor, int]:  # noqa: ANN401
-        return torch.vmap(composed, in_dims=in_dims)(*args), 0
+        def member(i: int) -> Tensor:
+            return op(*(a if at is None else a.select(at, i) for a, at in zip(args, in_dims, strict=True)))
+
+        return torch.stack([member(i) for i in range(info.batch_size)]), 0
 
     return rule
 
@@ -174,11 +164,5 @@ def _nll_twice(v: Tensor, grad: Tensor, x: Tensor, *rest: Any) -> tuple[Tensor, 
     return _cross_entropy.nll_twice(v, x, *rest), None
 
 
-_define_loss(
-    cross_entropy,
-    cross_entropy_backward,
-    _cross_entropy_by_pytorch,
-    _cross_entropy.cross_entropy_backward,
-    _cross_entropy.cross_entropy_twice,
-)
-_define_loss(nll_loss, nll_loss_backward, _nll_loss_by_pytorch, _cross_entropy.nll_backward, _nll_twice)
+_define_loss(cross_entropy, cross_entropy_backward, _cross_entropy.cross_entropy_twice)
+_define_loss(nll_loss, nll_loss_backward, _nll_twice)

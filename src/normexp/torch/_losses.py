@@ -64,7 +64,7 @@ def nll_loss(
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
     number = _reduction_number(reduction, ignore_index)
-    if number is not None and takes(input, target, weight):
+    if number is not None and target is not None and takes(input, target, weight):
         result = engine_loss(input, target, weight, (ignore_index, 0.0, number), True)
     else:
         result = _traced_loss(input, target, weight, ignore_index, number, 0.0, log_probabilities=True)
@@ -135,8 +135,8 @@ def cross_entropy(
     """
     if size_average is not None or reduce is not None:
         reduction = _reduction.legacy_get_string(size_average, reduce)
-    number = _reduction_number(reduction, ignore_index)
-    if number is not None and takes(input, target, weight):
+    number = _reduction_number(reduction, ignore_index, label_smoothing)
+    if number is not None and target is not None and takes(input, target, weight):
         result = engine_loss(input, target, weight, (ignore_index, label_smoothing, number), False)
     else:
         result = _traced_loss(input, target, weight, ignore_index, number, label_smoothing)
@@ -147,10 +147,10 @@ def cross_entropy(
     )
 
 
-def _reduction_number(reduction: str, ignore_index: int) -> int | None:
+def _reduction_number(reduction: str, ignore_index: int, label_smoothing: float = 0.0) -> int | None:
     """Return PyTorch's number of a reduction, or None if the options are not what they should be: it says so itself."""
     fits = type(reduction) is str and type(ignore_index) is int and -(2**63) <= ignore_index < 2**63
-    return REDUCTIONS.get(reduction) if fits else None
+    return REDUCTIONS.get(reduction) if fits and type(label_smoothing) in (float, int) else None
 
 
 def _traced_loss(
@@ -163,7 +163,9 @@ def _traced_loss(
     log_probabilities: bool = False,
 ) -> Tensor | None:
     """Return what an operator of ours gives where calls are recorded, or None if the call is PyTorch's."""
-    if reduction is None or not is_traced(x) or not _loss_ops.takes(x, target, weight, ignore_index, label_smoothing):
+    if reduction is None or target is None or not is_traced(x):
+        return None
+    if not _loss_ops.takes(x, target, weight, ignore_index, label_smoothing):
         return None
     op = _loss_ops.nll_loss if log_probabilities else _loss_ops.cross_entropy
     return cast(Tensor, op(x, target, weight, ignore_index, label_smoothing, reduction))

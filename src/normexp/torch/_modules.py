@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+from typing import TypeVar
+
 from torch import Tensor, nn
 
 from normexp.torch._functional import log_softmax, softmax, softmin
 from normexp.torch._losses import cross_entropy, nll_loss
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def _of_pytorch(module: nn.Module, kind: type[M]) -> M:
+    """Return PyTorch's module in place of ours, for `torch.jit.script`, which reads sources and can read that one's."""
+    made = copy.copy(module)
+    made.__class__ = kind
+    return made  # type: ignore[return-value]
 
 
 class Softmax(nn.Softmax):
@@ -23,6 +35,9 @@ class Softmax(nn.Softmax):
     >>> nxt.Softmax(dim=1)(torch.zeros(1, 2))
     tensor([[0.5000, 0.5000]])
     """
+
+    def __prepare_scriptable__(self) -> nn.Softmax:
+        return _of_pytorch(self, nn.Softmax)
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the softmax of the input."""
@@ -45,6 +60,9 @@ class LogSoftmax(nn.LogSoftmax):
     tensor([[-0.6931, -0.6931]])
     """
 
+    def __prepare_scriptable__(self) -> nn.LogSoftmax:
+        return _of_pytorch(self, nn.LogSoftmax)
+
     def forward(self, input: Tensor) -> Tensor:
         """Return the logarithm of the softmax of the input."""
         return log_softmax(input, self.dim, _stacklevel=5)
@@ -65,6 +83,9 @@ class Softmin(nn.Softmin):
     >>> nxt.Softmin(dim=1)(torch.zeros(1, 2))
     tensor([[0.5000, 0.5000]])
     """
+
+    def __prepare_scriptable__(self) -> nn.Softmin:
+        return _of_pytorch(self, nn.Softmin)
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the softmin of the input."""
@@ -92,6 +113,9 @@ class NLLLoss(nn.NLLLoss):
     >>> nxt.NLLLoss()(torch.tensor([[-0.5, -1.0]]), torch.tensor([1]))
     tensor(1.)
     """
+
+    def __prepare_scriptable__(self) -> nn.NLLLoss:
+        return _of_pytorch(self, nn.NLLLoss)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Return the loss of log-probabilities."""
@@ -121,6 +145,9 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
     >>> nxt.CrossEntropyLoss()(torch.zeros(1, 2), torch.tensor([1]))
     tensor(0.6931)
     """
+
+    def __prepare_scriptable__(self) -> nn.CrossEntropyLoss:
+        return _of_pytorch(self, nn.CrossEntropyLoss)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Return the loss of logits."""

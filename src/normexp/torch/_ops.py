@@ -122,12 +122,22 @@ _define(log_softmax, log_softmax_backward, _log_softmax_twice)
 
 @custom_op("normexp::logsumexp", mutates_args=())
 def logsumexp(x: Tensor, dims: list[int], keepdim: bool) -> Tensor:
-    """Logarithm of the sum of exponentials over dimensions from 0 to ndim - 1."""
+    """Logarithm of the sum of exponentials over some dimensions."""
+    dims = _from_first(dims, x.ndim)
     return _or(_tensors.logsumexp_over(x, bits(dims), keepdim), lambda: torch.logsumexp(x, dims, keepdim))
+
+
+def _from_first(dims: Sequence[int], ndim: int) -> list[int]:
+    """Count the dimensions from the first one on."""
+    for dim in dims:
+        if not -ndim <= dim < ndim:
+            raise IndexError(f"dim is {dim}, which no tensor of {ndim} dimensions has")
+    return [dim % ndim for dim in dims]
 
 
 @logsumexp.register_fake
 def _(x: Tensor, dims: list[int], keepdim: bool) -> Tensor:
+    dims = _from_first(dims, x.ndim)
     kept = (1 if i in dims else n for i, n in enumerate(x.shape) if keepdim or i not in dims)
     return x.new_empty(tuple(kept))
 
@@ -135,7 +145,8 @@ def _(x: Tensor, dims: list[int], keepdim: bool) -> Tensor:
 def _save_rows(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
     x, *call = inputs
     ctx.save_for_backward(x, output)
-    ctx.call = call
+    dims, keepdim = call
+    ctx.call = _from_first(dims, x.ndim), keepdim
 
 
 @custom_op("normexp::logsumexp_backward", mutates_args=())
@@ -155,7 +166,7 @@ logsumexp.register_autograd(_logsumexp_backward, setup_context=_save_rows)
 
 @logsumexp.register_vmap
 def _(info: Any, in_dims: Any, x: Tensor, dims: list[int], keepdim: bool) -> tuple[Tensor, int]:  # noqa: ANN401
-    return logsumexp(x.movedim(in_dims[0], 0), [d + 1 for d in dims], keepdim), 0
+    return logsumexp(x.movedim(in_dims[0], 0), [d + 1 for d in _from_first(dims, x.ndim - 1)], keepdim), 0
 
 
 @logsumexp_backward.register_fake

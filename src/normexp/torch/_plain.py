@@ -8,6 +8,7 @@ alike.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, TypeGuard, cast
 
 import torch
@@ -24,7 +25,8 @@ with torch.inference_mode():
     _READABLE: Final = (_PLAIN, _keys(torch.empty(0, device="cpu")))
 
 _is_compiling = torch.compiler.is_compiling
-_transforms = torch._C._functorch.peek_interpreter_stack
+_transforms: Callable[[], object] = torch._C._functorch.peek_interpreter_stack
+_NO_TRANSFORM: Final = type(None)  # the type, since to the compiler the None that this gives is another one
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _function_modes = torch._C._len_torch_function_stack
 _tracing = torch._C._get_tracing_state
@@ -89,8 +91,7 @@ def is_traced(x: object) -> TypeGuard[Tensor]:
         return False
     if torch.is_autocast_enabled("cpu"):
         return False
-    if _is_compiling():
-        return True
-    if forward_ad._current_level >= 0:  # the operators have no rule for tangents
+    # Operators like ours have no rule for tangents, nor for the gradients of torch.func.
+    if forward_ad._current_level >= 0 or type(_transforms()) is not _NO_TRANSFORM:
         return False
-    return _dispatch_modes() > 0 or (_function_modes() > 0 and is_plain(x) and _transforms() is None)
+    return _is_compiling() or _dispatch_modes() > 0 or (_function_modes() > 0 and is_plain(x))
