@@ -26,6 +26,7 @@ class Worst:
 
     ulp: float | None
     where: str = ""
+    case: Case | None = None
 
 
 @dataclass(frozen=True)
@@ -65,16 +66,18 @@ def count(families: Sequence[Family] = FAMILIES) -> int:
     return sum(len(family.functions) * len(family.dtypes) for family in families)
 
 
-def cells(implementations: Sequence[Implementation], families: Sequence[Family] = FAMILIES) -> Iterator[Cell]:
-    """Measure all implementations, normexp first, one cell after the other."""
+def cells(
+    implementations: Sequence[Implementation], families: Sequence[Family] = FAMILIES, draws: int = 1
+) -> Iterator[Cell]:
+    """Measure all implementations, normexp first, one cell after the other; random inputs are drawn `draws` times."""
     for dtype in DTYPES:
         for family in families:
             if dtype in family.dtypes:
-                yield from _family(implementations, family, dtype)
+                yield from _family(implementations, family, dtype, draws)
 
 
-def _family(implementations: Sequence[Implementation], family: Family, dtype: str) -> Iterator[Cell]:
-    cases = [_Exact(case) for case in family.cases(dtype)]
+def _family(implementations: Sequence[Implementation], family: Family, dtype: str, draws: int) -> Iterator[Cell]:
+    cases = [Exact(case) for draw in range(draws) for case in family.cases(dtype, draw)]
     for function in family.functions:
         worst: dict[str, Worst] = {}
         for implementation in implementations:
@@ -83,7 +86,7 @@ def _family(implementations: Sequence[Implementation], family: Family, dtype: st
         yield Cell(function, dtype, family.name, worst)
 
 
-class _Exact:
+class Exact:
     """One case and its exact values, each computed when first asked for."""
 
     def __init__(self, case: Case) -> None:
@@ -102,11 +105,11 @@ class _Exact:
         except UnsupportedError:
             return Worst(None)
         except Exception as error:  # whatever it raises on valid input, it gives no result
-            return Worst(math.inf, f"raised {error!r}")
+            return Worst(math.inf, f"raised {error!r}", self._case)
         x = self._case.x
         shape = x.shape[:1] if function in _REDUCES else x.shape
         if got.shape != shape or got.dtype != x.dtype:
-            return Worst(math.inf, f"{got.dtype}{got.shape} instead of {x.dtype}{shape}")
+            return Worst(math.inf, f"{got.dtype}{got.shape} instead of {x.dtype}{shape}", self._case)
         if function not in _REDUCES and self._positions is not None:
             got = got[:, self._positions]
         ruler, exact = self._ruler(function)
@@ -114,7 +117,7 @@ class _Exact:
         if not errors.size:
             return Worst(0.0)
         index = int(errors.argmax())
-        return Worst(float(errors[index]), self._where(got, index, exact[index]))
+        return Worst(float(errors[index]), self._where(got, index, exact[index]), self._case)
 
     def _where(self, got: Array, index: int, exact: arb) -> str:
         row, *rest = np.unravel_index(index, got.shape)
