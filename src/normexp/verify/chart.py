@@ -19,7 +19,8 @@ _HEIGHT: Final = 190
 _BELOW: Final = 36
 _LEADER: Final = 14
 _LINE: Final = 14
-_CHARACTER: Final = 6.4
+_CHARACTER: Final = 7.4
+"""How wide one is at most: bold, in the widest of the usual fonts."""
 
 _DECADES: Final = 6
 _LENGTHS: Final = 4
@@ -134,7 +135,7 @@ def _plane(lengths: Sequence[int], series: Mapping[str, Sequence[float | None]],
     top = _TOP + (_LINE + 6 if any(math.inf in values for values in series.values()) else 0)
     # Many names need more height than the curves do.
     bottom = max(_TOP + _HEIGHT, _TOP + _LINE * len(series))
-    return _Plane(lengths, low, high, _WIDTH - _LEADER - 4 - _CHARACTER * longest, top, bottom)
+    return _Plane(lengths, low, high, _WIDTH - _LEADER - 10 - _CHARACTER * longest, top, bottom)
 
 
 def _axes(plane: _Plane, wrong: bool) -> Iterable[Markup]:

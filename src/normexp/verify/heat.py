@@ -44,7 +44,8 @@ def legend() -> Markup:
     """Say what the colours mean."""
     steps = [(_WITHIN, "within the bound")]
     steps += [(f"over{step}", f"to {decade:,.0f}") for step, decade in enumerate(_DECADES)]
-    steps += [(f"over{len(_DECADES)}", "more"), (_WRONG, "wrong: no number near it"), (_ABSENT, "- not offered")]
+    steps.append((f"over{len(_DECADES)}", "more"))
+    steps += [(_WRONG, "wrong: NaN, overflow, an exception"), (_ABSENT, "- not offered")]
     return element("ul", *(element("li", text, class_=name) for name, text in steps), class_="legend")
 
 
@@ -55,7 +56,7 @@ def overview(cells: Sequence[Mapping[str, Any]]) -> Markup:
     for dtype, chosen in by(cells, "dtype").items():
         bound = chosen[0]["bound"]
         rows.append(row(f"{dtype} (bound {bound:g})", [_total(chosen, name, bound) for name in names]))
-    caption = "Largest error in ULP of all inputs; below it, in how many of the rows the bound is kept"
+    caption = "Largest error in ULP, and rows within the bound"
     return table(caption, ["format", *names], rows, "numbers")
 
 
