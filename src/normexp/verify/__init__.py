@@ -32,8 +32,9 @@ def assert_conforms(
     ----------
     function : callable
         ``function(x)`` for rows on the last axis of a two-dimensional array, of shape (N, C). A parameter `axis` or
-        `dim` is given as -1, one called `temperature` is tried, too. For losses ``function(logits, labels)``: a loss for
-        each row (N,) or their mean; or the gradient (N, C) of the sum, unless PyTorch or JAX is to differentiate.
+        `dim` is given as -1, one called `temperature` is tried, too. For losses ``function(logits, labels)``: a
+        loss for each row (N,) or their mean; or the gradient (N, C) of the sum, unless PyTorch or JAX is to
+        differentiate.
     op : {"softmax", "log_softmax", "logsumexp", "softmin", "cross_entropy", "cross_entropy_grad"}
         What it computes.
     arrays : {"numpy", "torch", "jax"}, optional

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -109,20 +110,22 @@ def run(subject: Subject, max_ulp: float | None = None, quiet: bool = False) -> 
 
 
 # The format, the error and what is to be said of one check.
-_Checked = Iterator[tuple[str, float, Finding | None]]
+_Checked: TypeAlias = Iterator[tuple[str, float, Finding | None]]
+_Check: TypeAlias = Callable[[Mapping[str, float]], _Checked]
 
 
-def _tried(subject: Subject) -> Iterator[Callable[[dict[str, float]], _Checked]]:
+def _tried(subject: Subject) -> Iterator[_Check]:
     for dtype in subject.dtypes:
         for family in FAMILIES:
             if subject.op in family.functions and dtype in family.dtypes:
-                yield lambda bounds, family=family, dtype=dtype: _family(subject, family, dtype, bounds[dtype])
+                yield partial(_family, subject, family, dtype)
     for special in contract.SPECIALS:
         if special.function == subject.op and "where" not in special.arguments:
-            yield lambda bounds, special=special: _special(subject, special, bounds)
+            yield partial(_special, subject, special)
 
 
-def _family(subject: Subject, family: Family, dtype: str, bound: float) -> _Checked:
+def _family(subject: Subject, family: Family, dtype: str, bounds: Mapping[str, float]) -> _Checked:
+    bound = bounds[dtype]
     chosen = replace(family, functions=(subject.op,), dtypes=(dtype,))
     for cell in conformance.cells([subject.implementation], [chosen]):
         error = cell.ours.ulp
@@ -165,7 +168,7 @@ def _written(x: Array) -> str:
     return "[" + ", ".join(f"[{', '.join(map(str, row))}]" for row in x) + "]"
 
 
-def _special(subject: Subject, special: contract.Special, bounds: dict[str, float]) -> _Checked:
+def _special(subject: Subject, special: contract.Special, bounds: Mapping[str, float]) -> _Checked:
     for dtype in [special.dtype] if special.dtype else subject.dtypes:
         try:
             failure = contract.failure(special, subject.implementation, np.dtype(DTYPES.get(dtype, dtype)), bounds)

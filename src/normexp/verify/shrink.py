@@ -13,10 +13,12 @@ from normexp.verify.cases import Case
 from normexp.verify.tensors import Array
 
 _SECONDS: Final = 1.0  # for one fault; there may be dozens
+_DIGITS: Final = (0, 1, 2, 3)
+_FEW: Final = 64  # of so few numbers each is rounded by itself
 
 
 def smallest(case: Case, fails: Callable[[Case], bool]) -> Case:
-    """Return a case that still fails, with as few rows, columns and digits as were needed.
+    """Return a case that still fails, with as few rows, columns and digits as a second could find.
 
     Parameters
     ----------
@@ -25,36 +27,50 @@ def smallest(case: Case, fails: Callable[[Case], bool]) -> Case:
     fails : callable
         Whether another one does.
     """
-    until = time.monotonic() + _SECONDS
-
-    def still(candidate: Case) -> bool:
-        return time.monotonic() < until and fails(candidate)
-
-    case = replace(case, target=case.labels)
-    for axis in (0, 1):
-        case = _fewest(case, axis, still)
-    while simpler := next(filter(still, _simpler(case)), None):
-        case = simpler
-    return case
+    search = _Search(replace(case, target=case.labels), fails)
+    search.leave_out(0)
+    search.leave_out(1)
+    search.round()
+    return search.case
 
 
-def _fewest(case: Case, axis: int, still: Callable[[Case], bool]) -> Case:
-    """Leave out ever smaller parts of an axis (Zeller and Hildebrandt's ddmin, by complements)."""
-    part = case.x.shape[axis] // 2
-    while part:
-        first = 0
-        while first < case.x.shape[axis] > 1:
-            candidate = _without(case, axis, first, first + part)
-            if candidate is not None and still(candidate):
-                case = candidate
-            else:
-                first += part
-        part //= 2
-    return case
+class _Search:
+    """The smallest case so far."""
+
+    def __init__(self, case: Case, fails: Callable[[Case], bool]) -> None:
+        self.case = case
+        self._fails = fails
+        self._until = time.monotonic() + _SECONDS
+
+    @property
+    def _time_is_left(self) -> bool:
+        return time.monotonic() < self._until
+
+    def _takes(self, candidate: Case | None) -> bool:
+        if candidate is None or not self._fails(candidate):
+            return False
+        self.case = candidate
+        return True
+
+    def leave_out(self, axis: int) -> None:
+        """Leave out ever smaller parts of an axis (Zeller and Hildebrandt's ddmin, by complements)."""
+        part = self.case.x.shape[axis] // 2
+        while part:
+            first = 0
+            while first < self.case.x.shape[axis] and self._time_is_left:
+                if not self._takes(_without(self.case, axis, first, first + part)):
+                    first += part
+            part //= 2
+
+    def round(self) -> None:
+        """Write the numbers with fewer digits, all at once and then one by one, as long as something comes of it."""
+        changed = True
+        while changed and self._time_is_left:
+            changed = any(self._time_is_left and self._takes(one) for one in _rounder(self.case))
 
 
 def _without(case: Case, axis: int, first: int, last: int) -> Case | None:
-    """Leave out rows or classes, but for those that are somebody's label."""
+    """Leave out rows or classes; None if nothing would be left, or a class that is somebody's label would go."""
     target = case.labels
     if axis == 0:
         target = np.delete(target, np.s_[first:last])
@@ -66,23 +82,22 @@ def _without(case: Case, axis: int, first: int, last: int) -> Case | None:
     return replace(case, x=x, target=target) if x.size else None
 
 
-def _simpler(case: Case) -> Iterator[Case]:
-    """Yield cases with one number that takes fewer digits to write; first all of them at once."""
-    for digits in (0, 1, 2, 3):
+def _rounder(case: Case) -> Iterator[Case]:
+    for digits in _DIGITS:
         rounded = _rounded(case.x, digits)
-        if (rounded != case.x).any():
+        if not np.array_equal(rounded, case.x, equal_nan=True):
             yield replace(case, x=rounded)
-    if case.x.size > 64:
+    if case.x.size > _FEW:
         return
     for at in np.ndindex(case.x.shape):
-        for digits in (0, 1, 2, 3):
+        for digits in _DIGITS:
             x = case.x.copy()
             x[at] = _rounded(case.x, digits)[at]
-            if x[at] != case.x[at]:
+            if not np.array_equal(x, case.x, equal_nan=True):
                 yield replace(case, x=x)
 
 
 def _rounded(x: Array, digits: int) -> Array:
     with np.errstate(all="ignore"):
-        wide = (np.round(x.astype(np.float64), digits) + 0.0).astype(x.dtype)  # no -0
-    return np.where(np.isfinite(wide.astype(np.float64)), wide, x)
+        rounded = (np.round(x.astype(np.float64), digits) + 0.0).astype(x.dtype)  # + 0: no -0
+    return np.where(np.isfinite(rounded.astype(np.float64)), rounded, x)
