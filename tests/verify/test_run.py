@@ -24,7 +24,7 @@ def _train_once():
 def test_normexp_passes(tmp_path, capsys):
     path = tmp_path / "verify.json"
     with JsonFile(path) as file:
-        assert run(file, FEW)
+        assert run(file, families=FEW)
     document = json.loads(path.read_text(), parse_constant=pytest.fail)
     assert document["passed"] is True
     assert document["failures"] == []
@@ -54,7 +54,7 @@ def test_a_wrong_softmax_fails(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(normexp, "softmax", lambda x, **options: real(x, **options) * np.asarray(1.01, x.dtype))
     path = tmp_path / "verify.json"
     with JsonFile(path) as file:
-        assert not run(file, FEW)
+        assert not run(file, families=FEW)
     document = json.loads(path.read_text())
     assert document["passed"] is False
     assert document["failures"]
@@ -97,16 +97,16 @@ def spoil(monkeypatch, name, hit, change):
 )
 def test_one_fault_alone_is_enough(name, hit, change, failure, monkeypatch, capsys):
     """Each part of the proof counts by itself, and says what is wrong."""
-    monkeypatch.setattr(peers, "installed", lambda: ([], {}))
+    monkeypatch.setattr(peers, "installed", lambda full: ([], {}))
     spoil(monkeypatch, name, hit, change)
-    assert not run(None, FEW)
+    assert not run(None, families=FEW)
     out = capsys.readouterr().out
     assert f"- {failure}" in out
     assert "13 claims (4 hold, 7 refined, 2 not checked)" in out.splitlines()[-1]  # the claims are not to blame
 
 
 def test_missing_peers_are_said_to_be_missing(no_torch, capsys):
-    assert run(None, FEW[:1])
+    assert run(None, families=FEW[:1])
     out = capsys.readouterr().out
     assert "PyTorch is missing: not installed" in out
     assert "SciPy is missing: not installed" in out
@@ -117,7 +117,7 @@ def test_missing_peers_are_said_to_be_missing(no_torch, capsys):
 @pytest.mark.parametrize("columns", ["40", "200"])
 def test_any_width(monkeypatch, capsys, columns):
     monkeypatch.setenv("COLUMNS", columns)
-    monkeypatch.setattr(peers, "installed", lambda: ([], {}))
-    run(None, FEW[:1])
+    monkeypatch.setattr(peers, "installed", lambda full: ([], {}))
+    run(None, families=FEW[:1])
     *lines, _ = capsys.readouterr().out.splitlines()  # the summary is one line, however long
     assert max(map(len, lines)) <= int(columns)
