@@ -159,7 +159,8 @@ def _sklearn(extmath: ModuleType) -> Peer:
     def compute(function: str, x: Array) -> Array:
         if function != "softmax" or x.dtype.name == "bfloat16":
             raise UnsupportedError("scikit-learn has a softmax, and for NumPy's own formats")
-        return np.asarray(extmath.softmax(x, copy=True))
+        # It takes nothing but matrices.
+        return np.asarray(extmath.softmax(np.atleast_2d(x), copy=True)).reshape(x.shape)
 
     return compute, losses.unsupported
 
