@@ -42,7 +42,7 @@ def assert_conforms(
     device : str, optional
         Where the arrays are to be, as PyTorch ("cuda") or JAX ("gpu") name it.
     dtypes : sequence of {"float32", "float64", "float16", "bfloat16"}, optional
-        The formats to try; by default those that it gives back as it got them.
+        The formats to try, all of them; by default those that it gives back as it got them.
     max_ulp : float, optional
         The error allowed, in units in the last place of the exact value. By default what normexp promises: 1 in
         float32, 2 in float64, 0.51 in half types.
@@ -62,9 +62,16 @@ def assert_conforms(
     >>> assert_conforms(normexp.log_softmax, op="log_softmax", dtypes=["float16"])
     """
     from normexp.verify import conform, subject
+    from normexp.verify.cases import DTYPES
 
-    if op not in subject.OPS:
-        raise ValueError(f"op must be one of {', '.join(subject.OPS)}, not {op!r}")
+    for name, given, known in (
+        ("op", [op], subject.OPS),
+        ("arrays", [arrays or subject.ARRAYS[0]], subject.ARRAYS),
+        ("dtypes", dtypes or (), tuple(DTYPES)),
+    ):
+        for one in given:
+            if one not in known:
+                raise ValueError(f"{name} must be of {', '.join(known)}, not {one!r}")
     outcome = conform.run(
         subject.examined(function, op, arrays=arrays, device=device, dtypes=dtypes), max_ulp, quiet=True
     )

@@ -29,6 +29,10 @@ class InputChangedError(Exception):
     """The function wrote into the array it was given."""
 
 
+class _MeanError(Exception):
+    """One number came of several rows."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """A function, ready to be examined.
@@ -103,6 +107,8 @@ def examined(
     NotAFunctionError
         If it takes none of them.
     """
+    if arrays == "numpy" and device:
+        raise NotAFunctionError("NumPy's arrays have no device")
     kinds = (arrays,) if arrays else ("torch", "jax") if device else ARRAYS
     reasons = []
     for kind in kinds:
@@ -110,9 +116,10 @@ def examined(
         trial = _Call(function, op, kind, device)
         refused = {dtype: reason for dtype in dtypes or DTYPES if (reason := trial.refuses(DTYPES[dtype]))}
         taken = tuple(dtype for dtype in dtypes or DTYPES if dtype not in refused)
-        if taken and trial.kind == kind:
+        if taken:
             implementation = Implementation(name, "", trial.rows, trial.losses)
-            return Subject(implementation, op, kind, taken, refused)
+            # To refuse what was asked for by name is a fault like any other.
+            return Subject(implementation, op, kind, *((tuple(dtypes), {}) if dtypes else (taken, refused)))
         reasons += [f"{kind}, {dtype}: {reason}" for dtype, reason in refused.items()]
     raise NotAFunctionError(f"it gives no {op} of anything it was given:\n" + "\n".join(f"  {one}" for one in reasons))
 
@@ -125,27 +132,35 @@ class _Call:
         self._op = op
         self.kind = kind
         self._device = device
+        self._means = False  # whether it gives one number for all rows
         try:
-            self._parameters = frozenset(inspect.signature(function).parameters)
+            defaults = {name: one.default for name, one in inspect.signature(function).parameters.items()}
         except (TypeError, ValueError):  # of PyTorch's builtins, which do not tell
-            self._parameters = frozenset() if op in LOSSES else frozenset({"dim"})
+            defaults = {} if op in LOSSES else {"dim": inspect.Parameter.empty}
+        self._parameters = frozenset(defaults)
         self._along: dict[str, Any] = {}
         if op not in LOSSES:
-            self._along = {name: -1 for name in ("axis", "dim") if name in self._parameters}
+            # A compiled function may take no numbers: it gets none that it has already.
+            self._along = {name: -1 for name in ("axis", "dim") if name in defaults and defaults[name] != -1}
 
     def refuses(self, dtype: np.dtype) -> str:
         """Return why the function does not take this format, or nothing."""
-        x = np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 0.0]]).astype(dtype)
-        target = np.array([1, 2])
+        # Square: what mistakes rows for columns is to be found out, and not to be refused.
+        x = np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]).astype(dtype)
+        target = np.array([1, 2, 0])
         try:
             with np.errstate(all="ignore"):
                 got = self.losses(self._op, x, target) if self._op in LOSSES else self.rows(self._op, x, 1.0)
+        except InputChangedError:  # a fault, too
+            return ""
         except Exception as error:  # whatever it raises is its way to say no
             return f"{type(error).__name__}: {error}".splitlines()[0]
         return "" if got.dtype == dtype else f"returns {got.dtype}"
 
     def rows(self, op: str, x: Array, temperature: float) -> Array:
-        """Compute a function of rows."""
+        """Compute a function of rows, or of one."""
+        if x.ndim == 1:
+            return self.rows(op, x[None], temperature)[0]
         return self._checked(
             x, lambda given: self._function(given, **self._along, **self._options(op, temperature=temperature))
         )
@@ -159,16 +174,18 @@ class _Call:
         if (target < 0).any() and "ignore_index" not in self._parameters:
             raise UnsupportedError("it says nothing of ignored labels")
         options = self._options(op, **options)
+        if self._means and not options and len(x) > 1:
+            return np.concatenate([self.losses(op, x[i : i + 1], target[i : i + 1]) for i in range(len(x))])
         labels = self._labels(target)
         compute = self._gradient if op == "cross_entropy_grad" else self._function
-        got = self._checked(x, lambda given: compute(given, labels, **options))
-        if got.ndim or options:
-            return np.atleast_1d(got)
-        if (target < 0).any():
+        try:
+            got = self._checked(x, lambda given: self._not_a_mean(compute(given, labels, **options), x, options))
+        except _MeanError:
+            self._means = True
+            return self.losses(op, x, target)
+        if got.ndim == 0 and not options and (target < 0).any():
             raise UnsupportedError("its mean over nothing is not the suite's business")
-        if len(x) == 1:
-            return got[None]
-        return np.array([self.losses(op, x[i : i + 1], target[i : i + 1])[0] for i in range(len(x))], dtype=got.dtype)
+        return np.atleast_1d(got)
 
     def _options(self, op: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401
         if options.get("temperature") == 1.0:
@@ -185,16 +202,23 @@ class _Call:
             raise InputChangedError("it wrote into its input")
         return got
 
-    def _gradient(self, given: Any, labels: Any) -> Any:  # noqa: ANN401
+    @staticmethod
+    def _not_a_mean(got: Any, x: Array, options: dict[str, Any]) -> Any:  # noqa: ANN401
+        if np.ndim(got) == 0 and not options and len(x) > 1:
+            raise _MeanError
+        return got
+
+    def _gradient(self, given: Any, labels: Any, **options: Any) -> Any:  # noqa: ANN401
         """Return what the function gives, if that is a gradient, or differentiate it: the sum, if it is losses."""
         if self.kind == "torch":
             given = given.detach().requires_grad_()
-            got = self._function(given, labels)
-            return importlib.import_module("torch").autograd.grad(got.sum(), given)[0] if got.ndim < 2 else got.detach()
-        got = self._function(given, labels)
-        if self.kind == "jax" and got.ndim < 2:
-            return importlib.import_module("jax").grad(lambda x: self._function(x, labels).sum())(given)
-        return got
+        got = self._function(given, labels, **options)
+        if self.kind == "numpy" or got.ndim > 1:
+            return got
+        self._not_a_mean(got, given, options)
+        if self.kind == "torch":
+            return importlib.import_module("torch").autograd.grad(got.sum(), given)[0]
+        return importlib.import_module("jax").grad(lambda x: self._function(x, labels, **options).sum())(given)
 
     def _given(self, x: Array) -> Any:  # noqa: ANN401
         if self.kind == "torch":
