@@ -30,7 +30,7 @@ def test_labels_stay_with_their_logits():
     def fails(case):
         return logit in case.x[np.arange(len(case.x)), case.labels]
 
-    found = shrink.smallest(LARGE, fails)
+    found = shrink.smallest(Case(LARGE.x, target=LARGE.labels), fails)
     assert fails(found)
     assert found.x.shape == (1, 1)
     assert found.labels.tolist() == [0]

@@ -104,7 +104,8 @@ def run(subject: Subject, max_ulp: float | None = None, quiet: bool = False) -> 
     for check in tried if quiet else stage(f"checks of {subject.implementation.name}", tried, len(tried)):
         for dtype, error, finding in check(bounds):
             checks += 1
-            worst[dtype] = max(worst.get(dtype, 0.0), error)
+            if dtype in bounds:  # and no integers
+                worst[dtype] = max(worst.get(dtype, 0.0), error)
             findings += [finding] if finding else []
     return Outcome(subject, checks, tuple(findings), worst)
 
@@ -120,7 +121,8 @@ def _tried(subject: Subject) -> Iterator[_Check]:
             if subject.op in family.functions and dtype in family.dtypes:
                 yield partial(_family, subject, family, dtype)
     for special in contract.SPECIALS:
-        if special.function == subject.op and "where" not in special.arguments:
+        wanted = subject.integers or not special.dtype
+        if special.function == subject.op and wanted and "where" not in special.arguments:
             yield partial(_special, subject, special)
 
 
@@ -153,7 +155,7 @@ def _smallest(subject: Subject, cell: conformance.Cell, bound: float) -> str:
         error = worst(candidate).ulp
         return error is not None and error > bound
 
-    found = smallest(case, fails)
+    found = smallest(replace(case, target=case.labels) if subject.op in LOSSES else case, fails)
     again = worst(found)
     labels = f", {found.labels.tolist()}" if subject.op in LOSSES else ""
     warm = "" if found.temperature == 1.0 else f", temperature={found.temperature}"

@@ -23,11 +23,11 @@ def smallest(case: Case, fails: Callable[[Case], bool]) -> Case:
     Parameters
     ----------
     case : Case
-        It fails.
+        It fails. Classes that its `target` names stay; without a target any may go.
     fails : callable
         Whether another one does.
     """
-    search = _Search(replace(case, target=case.labels), fails)
+    search = _Search(case, fails)
     search.leave_out(0)
     search.leave_out(1)
     search.round()
@@ -71,12 +71,12 @@ class _Search:
 
 def _without(case: Case, axis: int, first: int, last: int) -> Case | None:
     """Leave out rows or classes; None if nothing would be left, or a class that is somebody's label would go."""
-    target = case.labels
-    if axis == 0:
+    target = case.target
+    if target is not None and axis == 0:
         target = np.delete(target, np.s_[first:last])
-    elif ((target >= first) & (target < last)).any():
-        return None
-    else:
+    elif target is not None:
+        if ((target >= first) & (target < last)).any():
+            return None
         target = target - (min(last, case.x.shape[1]) - first) * (target >= last)
     x = np.delete(case.x, np.s_[first:last], axis)
     return replace(case, x=x, target=target) if x.size else None

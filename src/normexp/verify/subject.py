@@ -49,6 +49,8 @@ class Subject:
         The formats that it takes and gives back.
     refused : dict
         What it does with each of the other formats.
+    integers : bool
+        Whether integers are to be tried, too: unless formats were asked for by name.
     """
 
     implementation: Implementation
@@ -56,6 +58,7 @@ class Subject:
     arrays: str
     dtypes: tuple[str, ...]
     refused: dict[str, str]
+    integers: bool
 
 
 def load(name: str) -> Callable[..., Any]:
@@ -118,8 +121,9 @@ def examined(
         taken = tuple(dtype for dtype in dtypes or DTYPES if dtype not in refused)
         if taken:
             implementation = Implementation(name, "", trial.rows, trial.losses)
-            # To refuse what was asked for by name is a fault like any other.
-            return Subject(implementation, op, kind, *((tuple(dtypes), {}) if dtypes else (taken, refused)))
+            if dtypes:  # to refuse what was asked for by name is a fault like any other
+                taken, refused = tuple(dtypes), {}
+            return Subject(implementation, op, kind, taken, refused, integers=not dtypes)
         reasons += [f"{kind}, {dtype}: {reason}" for dtype, reason in refused.items()]
     raise NotAFunctionError(f"it gives no {op} of anything it was given:\n" + "\n".join(f"  {one}" for one in reasons))
 
@@ -160,7 +164,7 @@ class _Call:
     def rows(self, op: str, x: Array, temperature: float) -> Array:
         """Compute a function of rows, or of one."""
         if x.ndim == 1:
-            return self.rows(op, x[None], temperature)[0]
+            return np.asarray(self.rows(op, x[None], temperature)[0])
         return self._checked(
             x, lambda given: self._function(given, **self._along, **self._options(op, temperature=temperature))
         )
@@ -177,14 +181,12 @@ class _Call:
         if self._means and not options and len(x) > 1:
             return np.concatenate([self.losses(op, x[i : i + 1], target[i : i + 1]) for i in range(len(x))])
         labels = self._labels(target)
-        compute = self._gradient if op == "cross_entropy_grad" else self._function
+        compute = self._gradient if op == "cross_entropy_grad" else self._value
         try:
-            got = self._checked(x, lambda given: self._not_a_mean(compute(given, labels, **options), x, options))
+            got = self._checked(x, lambda given: compute(given, labels, target, options))
         except _MeanError:
             self._means = True
             return self.losses(op, x, target)
-        if got.ndim == 0 and not options and (target < 0).any():
-            raise UnsupportedError("its mean over nothing is not the suite's business")
         return np.atleast_1d(got)
 
     def _options(self, op: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -202,20 +204,22 @@ class _Call:
             raise InputChangedError("it wrote into its input")
         return got
 
-    @staticmethod
-    def _not_a_mean(got: Any, x: Array, options: dict[str, Any]) -> Any:  # noqa: ANN401
-        if np.ndim(got) == 0 and not options and len(x) > 1:
-            raise _MeanError
+    def _value(self, given: Any, labels: Any, target: Array, options: dict[str, Any]) -> Any:  # noqa: ANN401
+        got = self._function(given, labels, **options)
+        if np.ndim(got) == 0 and not options:
+            if len(target) > 1:
+                raise _MeanError
+            if (target < 0).any():
+                raise UnsupportedError("its mean over nothing is not the suite's business")
         return got
 
-    def _gradient(self, given: Any, labels: Any, **options: Any) -> Any:  # noqa: ANN401
+    def _gradient(self, given: Any, labels: Any, target: Array, options: dict[str, Any]) -> Any:  # noqa: ANN401
         """Return what the function gives, if that is a gradient, or differentiate it: the sum, if it is losses."""
         if self.kind == "torch":
             given = given.detach().requires_grad_()
-        got = self._function(given, labels, **options)
+        got = self._value(given, labels, target, options)
         if self.kind == "numpy" or got.ndim > 1:
             return got
-        self._not_a_mean(got, given, options)
         if self.kind == "torch":
             return importlib.import_module("torch").autograd.grad(got.sum(), given)[0]
         return importlib.import_module("jax").grad(lambda x: self._function(x, labels, **options).sum())(given)
