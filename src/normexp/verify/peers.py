@@ -40,12 +40,15 @@ class Implementation:
         ``compute(function, x, temperature)``; raises `UnsupportedError` for what it does not offer.
     compute_loss : callable
         ``compute_loss(function, x, target, **options)``, as `normexp.verify.losses` has it.
+    compiles : bool
+        Whether each new shape costs it a good part of a second.
     """
 
     name: str
     version: str
     compute: Callable[[str, Array, float], Array]
     compute_loss: losses.Loss = losses.unsupported
+    compiles: bool = False
 
     def __call__(self, function: str, x: Array, temperature: float = 1.0) -> Array:
         """Compute one of `FUNCTIONS` along the last axis; floating-point warnings are nobody's concern here."""
@@ -77,7 +80,8 @@ def installed(full: bool = False) -> tuple[list[Implementation], dict[str, str]]
         try:
             module = importlib.import_module(package)
             compute, loss = make(module)
-            found.append(Implementation(name, _version(package, module), _peer(compute), loss))
+            compiles = any(name == one for one, *_ in _COMPILERS)
+            found.append(Implementation(name, _version(package, module), _peer(compute), loss, compiles))
         # A broken installation raises whatever it likes (a missing shared library is an OSError).
         except Exception as error:
             missing[name] = f"not installed ({error})" if isinstance(error, ImportError) else f"unusable ({error})"
@@ -166,12 +170,17 @@ def _sklearn(extmath: ModuleType) -> Peer:
 
 
 def _compiled(torch: ModuleType) -> Peer:
+    # Formats and single rows are compiled apart; at the usual limit of 8 it would give up and run as it is.
+    config = importlib.import_module("torch._dynamo").config
+    config.recompile_limit = config.accumulated_recompile_limit = 1000
+
     @functools.cache
     def compiled(function: str) -> Callable[[Any], Any]:
         return cast(Callable[[Any], Any], torch.compile(lambda x: getattr(torch, function)(x, -1), dynamic=True))
 
     def compute(function: str, x: Array) -> Array:
-        return from_tensor(compiled(function)(to_tensor(x)), x.dtype)
+        # Each layout would be compiled by itself.
+        return from_tensor(compiled(function)(to_tensor(x).contiguous()), x.dtype)
 
     return compute, losses.of_torch(torch, torch.compile(torch.nn.functional.cross_entropy, dynamic=True))
 
