@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Final
 
 import numpy as np
@@ -81,14 +82,24 @@ def cells(
 
 
 def _family(implementations: Sequence[Implementation], family: Family, dtype: str, draws: int) -> Iterator[Cell]:
-    cases = [Exact(case) for draw in range(draws) for case in family.cases(dtype, draw)]
+    worst: dict[str, dict[str, Worst]] = {function: {} for function in family.functions}
+    for draw in range(draws):
+        cases = family.cases(dtype, draw)
+        many = len(cases) > _MANY
+        for index, case in enumerate(cases):
+            exact = Exact(case)  # one at a time: of a row of 4 million it is large
+            for function, one in product(family.functions, implementations):
+                if one.compiles and many and index % _EVERY:
+                    continue
+                found, before = exact.worst(function, one), worst[function].get(one.name)
+                if before is None or _size(found) > _size(before):
+                    worst[function][one.name] = found
     for function in family.functions:
-        worst: dict[str, Worst] = {}
-        for implementation in implementations:
-            tried = cases[::_EVERY] if implementation.compiles and len(cases) > _MANY else cases
-            found = [case.worst(function, implementation) for case in tried]
-            worst[implementation.name] = max(found, key=lambda one: -1.0 if one.ulp is None else one.ulp)
-        yield Cell(function, dtype, family.name, worst)
+        yield Cell(function, dtype, family.name, worst[function])
+
+
+def _size(worst: Worst) -> float:
+    return -1.0 if worst.ulp is None else worst.ulp
 
 
 class Exact:
