@@ -11,7 +11,8 @@ import time
 import pytest
 
 import normexp
-from normexp import cli, verify
+from normexp import cli
+from normexp.verify import command as verify_command
 
 
 def command(*arguments, **options):
@@ -55,7 +56,7 @@ def test_version_and_config(capsys):
 @pytest.mark.parametrize("path", ["", "no/such/folder/x.json", "."])
 def test_an_unwritable_file_is_found_before_the_work(path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("normexp.verify.run.run", lambda file: pytest.fail("the work began"))
+    monkeypatch.setattr("normexp.verify.run.run", lambda *files, full: pytest.fail("the work began"))
     assert cli.main(["verify", "--json", path]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1
@@ -71,12 +72,12 @@ def test_a_missing_extra_is_named(monkeypatch, capsys):
 
 @pytest.mark.parametrize(("passed", "code"), [(True, 0), (False, 1)])
 def test_exit_codes(monkeypatch, passed, code):
-    monkeypatch.setattr("normexp.verify.run.run", lambda file: passed)
+    monkeypatch.setattr("normexp.verify.run.run", lambda *files, full: passed)
     assert cli.main(["verify"]) == code
 
 
 def test_interrupted_in_process(monkeypatch, capsys, tmp_path):
-    def interrupted(file):
+    def interrupted(*files, full):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("normexp.verify.run.run", interrupted)
@@ -133,4 +134,4 @@ def test_a_reader_who_leaves():
 
 
 def test_needed_modules_are_those_of_the_extra():
-    assert set(verify._NEEDED) == {"flint", "rich", "ml_dtypes", "sklearn"}
+    assert set(verify_command._NEEDED) == {"flint", "rich", "ml_dtypes", "sklearn"}

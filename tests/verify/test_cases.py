@@ -24,6 +24,24 @@ def test_the_same_rows_in_every_run(family):
         assert np.isfinite(one.x.max(axis=1)).all()
 
 
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_draws_differ_where_there_is_chance(family):
+    """The same shapes in each draw, and the same rows when drawn again."""
+    dtype = family.dtypes[0]
+    first, second, again = family.cases(dtype), family.cases(dtype, 1), family.cases(dtype, 1)
+    assert [case.x.shape for case in first] == [case.x.shape for case in second]
+    assert [case.x.tobytes() for case in second] == [case.x.tobytes() for case in again]
+    differs = any(one.x.tobytes() != other.x.tobytes() for one, other in zip(first, second, strict=True))
+    assert differs == (family.name != "subnormal results")
+
+
+def test_layouts_are_not_contiguous():
+    cases = BY_NAME["layouts"].cases("float32")
+    assert not any(case.x.flags.c_contiguous for case in cases)
+    assert any(min(case.x.strides) < 0 for case in cases)
+    assert any(0 in case.x.strides for case in cases)
+
+
 def test_names_are_unique():
     assert len(BY_NAME) == len(FAMILIES)
 

@@ -184,6 +184,19 @@ def test_an_implementation_that_raises_or_does_not_offer_it():
     assert not cell.passed
 
 
+def test_those_who_compile_are_given_every_tenth_length():
+    lengths = {"compiles": set(), "does not": set()}
+
+    def compute(name):
+        return lambda function, x, t: lengths[name].add(x.shape[1]) or peers.shifted(function, x)
+
+    everyone = [peers.Implementation(name, "0", compute(name), compiles=name == "compiles") for name in lengths]
+    one = family("every length to 130")
+    for _ in conformance.cells(everyone, [Family(one.name, one.make, ("softmax",), ("float32",))]):
+        pass
+    assert lengths == {"compiles": set(range(1, 131, 10)), "does not": set(range(1, 131))}
+
+
 def test_count_is_right():
     few = [family("spread x1"), family("temperatures")]
     assert conformance.count(few) == len(list(conformance.cells([peers.ours()], few))) == (5 + 3) * len(DTYPES)

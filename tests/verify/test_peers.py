@@ -1,10 +1,13 @@
 """The adapters: the same function of the same rows, whoever computes it; and those who cannot."""
 
+import itertools
+
 import ml_dtypes
 import numpy as np
 import pytest
 
 from normexp.verify import measure, oracle, peers
+from normexp.verify.cases import DTYPES
 
 ROWS = np.array([[0.5, -1.25, 2.0, 0.0], [3.0, 3.0, -8.0, 1.0]])
 
@@ -55,6 +58,35 @@ def test_everyone_computes_the_same_losses(dtype, function):
     assert computed >= 2
 
 
+@pytest.mark.filterwarnings("ignore")  # compilers deprecate themselves
+@pytest.mark.parametrize(
+    ("name", "dtypes", "functions"),
+    [
+        ("JAX", DTYPES.values(), (*peers.FUNCTIONS, *peers.LOSSES)),
+        ("torch.compile", [DTYPES["float32"]], ("log_softmax", "cross_entropy_grad")),  # seconds each
+    ],
+)
+def test_those_who_compile_compute_the_same(name, dtypes, functions):
+    compiling = peers.by_name(peers.installed(full=True)[0], name)
+    if compiling is None:
+        pytest.skip(f"{name} is not installed")
+    labels = np.array([2, 1])
+    for dtype, function in itertools.product(dtypes, functions):
+        x = ROWS.astype(dtype)
+        of_label = function in peers.LOSSES
+        got = compiling.loss(function, x, labels) if of_label else compiling(function, x)
+        assert got.dtype == x.dtype
+        targets = ((label,) for label in labels.tolist()) if of_label else ((), ())
+        exact = [getattr(oracle, function)(row, *target) for row, target in zip(x, targets, strict=True)]
+        exact = [value for values in exact for value in (values if isinstance(values, list) else [values])]
+        assert measure.max_ulp(got, exact) < (300 if function == "cross_entropy_grad" else 12), (function, dtype)
+
+
+def test_those_who_compile_are_asked_for():
+    found, missing = peers.installed()
+    assert not {"JAX", "torch.compile", "TensorFlow"} & {*missing, *(one.name for one in found)}
+
+
 def test_options_reach_those_who_take_them():
     x, labels = ROWS, np.array([2, -1])
     options = {"ignore_index": -1, "label_smoothing": 0.1, "reduction": "sum"}
@@ -80,10 +112,19 @@ def test_versions_are_known():
 
 def test_missing_and_broken_peers_are_said_to_be_so(no_torch):
     found, missing = peers.installed()
-    assert [one.name for one in found] == ["NumPy shifted"]
+    assert [one.name for one in found] == ["NumPy shifted", "NumPy naive", "scikit-learn"]
     assert missing["PyTorch"] == "not installed (No module named 'torch')"
     assert missing["SciPy"].startswith("not installed")
     assert missing["ONNX Runtime"].startswith("unusable (libonnxruntime.so")
+
+
+def test_matrices_are_made_for_scikit_learn():
+    learn = peers.by_name(peers.installed()[0], "scikit-learn")
+    if learn is None:
+        pytest.skip("scikit-learn is not installed")
+    assert np.array_equal(learn("softmax", ROWS[0]), learn("softmax", ROWS)[0])
+    with pytest.raises(peers.UnsupportedError):
+        learn("log_softmax", ROWS)
 
 
 def test_naive_code_overflows_without_a_warning():

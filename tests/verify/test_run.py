@@ -7,10 +7,19 @@ import pytest
 
 import normexp
 from normexp._json_file import JsonFile
-from normexp.verify import cases, digits, peers
+from normexp._whole_file import WholeFile
+from normexp.verify import cases, curves, digits, peers
+from normexp.verify.page import page as make_page
 from normexp.verify.run import run
 
 FEW = tuple(family for family in cases.FAMILIES if family.name in ("spread x1", "ties"))
+
+
+@pytest.fixture(autouse=True)
+def _short_curves(monkeypatch):
+    """Whose exact values take seconds."""
+    assert curves.LENGTHS[-1] > 1e6
+    monkeypatch.setattr(curves, "LENGTHS", (4, 1024, 4096))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -24,7 +33,7 @@ def _train_once():
 def test_normexp_passes(tmp_path, capsys):
     path = tmp_path / "verify.json"
     with JsonFile(path) as file:
-        assert run(file, FEW)
+        assert run(file, families=FEW)
     document = json.loads(path.read_text(), parse_constant=pytest.fail)
     assert document["passed"] is True
     assert document["failures"] == []
@@ -40,6 +49,15 @@ def test_normexp_passes(tmp_path, capsys):
         assert cell["max_ulp"]["normexp"] <= cell["bound"]
         assert set(cell["max_ulp"]) == {"normexp", *document["peers"]}
     assert all(row["passed"] for row in document["special_values"])
+    assert [curve["function"] for curve in document["curves"]] == [
+        *("softmax", "log_softmax", "logsumexp", "cross_entropy")
+    ]
+    for curve in document["curves"]:
+        assert curve["lengths"] == [4, 1024, 4096]
+        assert set(curve["max_ulp"]) == {"normexp", *document["peers"]}
+        assert len(curve["max_ulp"]["normexp"]) == 3
+        assert 0.3 < max(curve["max_ulp"]["normexp"]) <= 1
+        assert max(curve["max_ulp"]["NumPy shifted"]) > 1
     assert document["digits"]["scores"]["normexp"]["zeros"] == 0
     out, trace = capsys.readouterr()
     last = out.splitlines()[-1]
@@ -49,12 +67,33 @@ def test_normexp_passes(tmp_path, capsys):
     assert "\x1b" not in out + trace
 
 
+def test_the_full_run_draws_more_and_asks_more(monkeypatch, capsys):
+    """What fails in a later draw only is found by it."""
+    asked = []
+    monkeypatch.setattr(peers, "installed", lambda full: asked.append(full) or ([], {}))
+    first = {case.x.tobytes() for case in FEW[0].cases("float32")}
+    hit = lambda x: x.shape == (2, 1000) and x.tobytes() not in first and x.dtype == np.float32  # noqa: E731
+    spoil(monkeypatch, "softmax", hit, lambda p: p * 1.1)
+    assert run(None, families=FEW[:1])
+    assert not run(None, full=True, families=FEW[:1])
+    assert asked == [False, True]
+    assert "- softmax, float32, spread x1: row" in capsys.readouterr().out
+
+
+def test_the_page_is_that_of_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(peers, "installed", lambda full: ([], {}))
+    with JsonFile(tmp_path / "verify.json") as file, WholeFile(tmp_path / "verify.html") as page:
+        assert run(file, page, families=FEW[:1])
+    document = json.loads((tmp_path / "verify.json").read_text())
+    assert (tmp_path / "verify.html").read_text(encoding="utf-8") == make_page(document)
+
+
 def test_a_wrong_softmax_fails(monkeypatch, capsys, tmp_path):
     real = normexp.softmax
     monkeypatch.setattr(normexp, "softmax", lambda x, **options: real(x, **options) * np.asarray(1.01, x.dtype))
     path = tmp_path / "verify.json"
     with JsonFile(path) as file:
-        assert not run(file, FEW)
+        assert not run(file, families=FEW)
     document = json.loads(path.read_text())
     assert document["passed"] is False
     assert document["failures"]
@@ -97,16 +136,16 @@ def spoil(monkeypatch, name, hit, change):
 )
 def test_one_fault_alone_is_enough(name, hit, change, failure, monkeypatch, capsys):
     """Each part of the proof counts by itself, and says what is wrong."""
-    monkeypatch.setattr(peers, "installed", lambda: ([], {}))
+    monkeypatch.setattr(peers, "installed", lambda full: ([], {}))
     spoil(monkeypatch, name, hit, change)
-    assert not run(None, FEW)
+    assert not run(None, families=FEW)
     out = capsys.readouterr().out
     assert f"- {failure}" in out
     assert "13 claims (4 hold, 7 refined, 2 not checked)" in out.splitlines()[-1]  # the claims are not to blame
 
 
 def test_missing_peers_are_said_to_be_missing(no_torch, capsys):
-    assert run(None, FEW[:1])
+    assert run(None, families=FEW[:1])
     out = capsys.readouterr().out
     assert "PyTorch is missing: not installed" in out
     assert "SciPy is missing: not installed" in out
@@ -117,7 +156,7 @@ def test_missing_peers_are_said_to_be_missing(no_torch, capsys):
 @pytest.mark.parametrize("columns", ["40", "200"])
 def test_any_width(monkeypatch, capsys, columns):
     monkeypatch.setenv("COLUMNS", columns)
-    monkeypatch.setattr(peers, "installed", lambda: ([], {}))
-    run(None, FEW[:1])
+    monkeypatch.setattr(peers, "installed", lambda full: ([], {}))
+    run(None, families=FEW[:1])
     *lines, _ = capsys.readouterr().out.splitlines()  # the summary is one line, however long
     assert max(map(len, lines)) <= int(columns)

@@ -1,43 +1,79 @@
 """The proof, ``normexp verify``: the article's claims, a conformance table and a real case against exact values.
 
 `oracle` gives the exact values, `measure` the distance to them, `contract` what is allowed; `claims`, `cases`,
-`conformance` and `digits` are what is tried, `peers` on whom; `report` says it. This module reads the arguments, and
-imports the rest when there is something to run.
+`conformance` and `digits` are what is tried, `peers` on whom; `report` and `page` say it. `subject`, `conform` and
+`shrink` try the same on anybody's function: ``--impl``, and `assert_conforms` in tests. `command` reads the arguments.
+Importing this module imports none of what it needs: that comes when there is something to run.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib.util
-import sys
-from contextlib import ExitStack
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
-# Modules of the extra "verify".
-_NEEDED: Final = ("flint", "rich", "ml_dtypes", "sklearn")
+from normexp.verify.command import add_arguments as add_arguments
+from normexp.verify.command import main as main
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``normexp verify``."""
-    parser.add_argument("--json", metavar="FILE", help="also write the results to this file")
+_FINDINGS_IN_ASSERTION: Final = 5
 
 
-def main(args: argparse.Namespace) -> int:
-    """Run ``normexp verify`` and return its exit code: 0, 1 if normexp fails anything, 2 if it cannot run."""
-    absent = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if absent:
-        print(f'normexp verify: needs {", ".join(absent)}: pip install "normexp[verify]"', file=sys.stderr)
-        return 2
-    from normexp._json_file import JsonFile
+def assert_conforms(
+    function: Callable[..., Any],
+    op: str = "softmax",
+    *,
+    arrays: str | None = None,
+    device: str | None = None,
+    dtypes: Sequence[str] | None = None,
+    max_ulp: float | None = None,
+) -> None:
+    """Hold a function against exact arithmetic on all hard inputs and special values, in a test of your own.
 
-    with ExitStack() as stack:
-        file = None
-        if args.json is not None:
-            try:
-                file = stack.enter_context(JsonFile(args.json))
-            except OSError as error:
-                print(f"normexp verify: cannot write --json {args.json!r}: {error.strerror}", file=sys.stderr)
-                return 2
-        from normexp.verify.run import run
+    Parameters
+    ----------
+    function : callable
+        ``function(x)`` for rows on the last axis of a two-dimensional array, of shape (N, C). A parameter `axis` or
+        `dim` is given as -1, one called `temperature` is tried, too. For losses ``function(logits, labels)``: a
+        loss for each row (N,) or their mean; or the gradient (N, C) of the sum, unless PyTorch or JAX is to
+        differentiate.
+    op : {"softmax", "log_softmax", "logsumexp", "softmin", "cross_entropy", "cross_entropy_grad"}
+        What it computes.
+    arrays : {"numpy", "torch", "jax"}, optional
+        What it takes; by default the first that it does not refuse.
+    device : str, optional
+        Where the arrays are to be, as PyTorch ("cuda") or JAX ("gpu") name it.
+    dtypes : sequence of {"float32", "float64", "float16", "bfloat16"}, optional
+        The formats to try, all of them; by default those that it gives back as it got them.
+    max_ulp : float, optional
+        The error allowed, in units in the last place of the exact value. By default what normexp promises: 1 in
+        float32, 2 in float64, 0.51 in half types.
 
-        return 0 if run(file) else 1
+    Raises
+    ------
+    AssertionError
+        If it is further off, gives another shape or dtype, raises, writes into its input, or makes something else of
+        infinities and NaN than PyTorch does; with the smallest input found that shows it.
+    normexp.verify.subject.NotAFunctionError
+        If it takes nothing that it is given.
+
+    Examples
+    --------
+    >>> import normexp
+    >>> from normexp.verify import assert_conforms
+    >>> assert_conforms(normexp.log_softmax, op="log_softmax", dtypes=["float16"])
+    """
+    from normexp.verify import conform, subject
+    from normexp.verify.cases import DTYPES
+
+    for name, given, known in (
+        ("op", [op], subject.OPS),
+        ("arrays", [arrays or subject.ARRAYS[0]], subject.ARRAYS),
+        ("dtypes", dtypes or (), tuple(DTYPES)),
+    ):
+        for one in given:
+            if one not in known:
+                raise ValueError(f"{name} must be of {', '.join(known)}, not {one!r}")
+    outcome = conform.run(
+        subject.examined(function, op, arrays=arrays, device=device, dtypes=dtypes), max_ulp, quiet=True
+    )
+    if outcome.findings:
+        raise AssertionError(outcome.describe(_FINDINGS_IN_ASSERTION))

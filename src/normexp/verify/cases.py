@@ -29,14 +29,17 @@ _EXTREMES: Final = 64
 
 @dataclass(frozen=True)
 class Case:
-    """Rows (the last axis of a two-dimensional array) and the temperature to apply to them."""
+    """Rows (the last axis of a two-dimensional array), the temperature to apply to them, and their classes if given."""
 
     x: Array
     temperature: float = 1.0
+    target: NDArray[np.int64] | None = None
 
     @property
     def labels(self) -> NDArray[np.int64]:
         """A class for each row: by turns the likeliest, the least likely and the one in the middle."""
+        if self.target is not None:
+            return self.target
         rows, count = self.x.shape
         choices = np.stack([self.x.argmax(axis=1), self.x.argmin(axis=1), np.full(rows, count // 2)])
         turns = (np.arange(rows) + count) % 3
@@ -94,6 +97,7 @@ def _spread(factor: float) -> Callable[[Format], Iterator[Case]]:
     def family(f: Format) -> Iterator[Case]:
         yield f.case(f.normal(8, 10, factor))
         yield f.case(f.normal(2, 1000, factor))
+        yield f.case(f.normal(10, 10, factor))  # square: where rows and columns may be mistaken for each other
 
     return family
 
@@ -171,6 +175,16 @@ def _temperatures(f: Format) -> Iterator[Case]:
         yield f.case(f.normal(1, 1000, 5.0), temperature)
 
 
+def _layouts(f: Format) -> Iterator[Case]:
+    """Yield rows that do not lie side by side: transposed, every other column, back to front, one row many times."""
+    x = f.case(f.normal(12, 300, 5.0)).x
+    yield Case(np.asfortranarray(x))
+    yield Case(x[:, ::2])
+    yield Case(x[::3, 1::7])
+    yield Case(x[::-1, ::-1])
+    yield Case(np.broadcast_to(x[0], (4, 300)))
+
+
 def _rising(f: Format) -> Iterator[Case]:
     """Yield sorted rows: a running maximum changes at every element, or never."""
     row = np.sort(f.normal(1, 3000, 20.0)[0])
@@ -184,6 +198,8 @@ def _long(f: Format) -> Iterator[Case]:
 
 def _four_million(f: Format) -> Iterator[Case]:
     yield f.case(f.normal(1, 1 << 22, 1.0))
+    # Of few values: the roundings of one long sum after the other all go the same way.
+    yield f.case(f.rng.integers(0, 3, size=(1, 1 << 22)).astype(float))
 
 
 @dataclass(frozen=True)
@@ -195,9 +211,9 @@ class Family:
     functions: tuple[str, ...] = (*FUNCTIONS[:3], *LOSSES)
     dtypes: tuple[str, ...] = tuple(DTYPES)
 
-    def cases(self, dtype: str) -> list[Case]:
-        """Make the cases: the same ones whatever else runs, since each family has its own random numbers."""
-        seed = zlib.crc32(f"{self.name} {dtype}".encode())
+    def cases(self, dtype: str, draw: int = 0) -> list[Case]:
+        """Make the cases: the same ones whatever else runs, since each family and draw has its own random numbers."""
+        seed = [zlib.crc32(f"{self.name} {dtype}".encode()), *([draw] if draw else [])]
         return list(self.make(Format(DTYPES[dtype], np.random.default_rng(seed))))
 
 
@@ -220,6 +236,7 @@ FAMILIES: Final = (
     Family("smallest numbers", _smallest_numbers),
     Family("masked by -inf", _masked),
     Family("temperatures", _temperatures, _WITH_TEMPERATURE),
+    Family("layouts", _layouts),
     Family("rising and falling", _rising),
     Family("rows of 100,000", _long),
     Family("a row of 4 million", _four_million, dtypes=("float32",)),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import product
+from typing import Any, Final
 
 import numpy as np
 from flint import arb
@@ -17,7 +18,11 @@ from normexp.verify.measure import Ruler
 from normexp.verify.peers import LOSSES, Array, Implementation, UnsupportedError
 
 # One number comes out for each row; of the others one for each element.
-_REDUCES = ("logsumexp", "cross_entropy")
+_REDUCES: Final = ("logsumexp", "cross_entropy")
+
+# Of so many cases, as many lengths of rows, those who compile for each shape are given every tenth.
+_MANY: Final = 100
+_EVERY: Final = 10
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Worst:
 
     ulp: float | None
     where: str = ""
+    case: Case | None = None
 
 
 @dataclass(frozen=True)
@@ -65,25 +71,38 @@ def count(families: Sequence[Family] = FAMILIES) -> int:
     return sum(len(family.functions) * len(family.dtypes) for family in families)
 
 
-def cells(implementations: Sequence[Implementation], families: Sequence[Family] = FAMILIES) -> Iterator[Cell]:
-    """Measure all implementations, normexp first, one cell after the other."""
+def cells(
+    implementations: Sequence[Implementation], families: Sequence[Family] = FAMILIES, draws: int = 1
+) -> Iterator[Cell]:
+    """Measure all implementations, normexp first, one cell after the other; random inputs are drawn `draws` times."""
     for dtype in DTYPES:
         for family in families:
             if dtype in family.dtypes:
-                yield from _family(implementations, family, dtype)
+                yield from _family(implementations, family, dtype, draws)
 
 
-def _family(implementations: Sequence[Implementation], family: Family, dtype: str) -> Iterator[Cell]:
-    cases = [_Exact(case) for case in family.cases(dtype)]
+def _family(implementations: Sequence[Implementation], family: Family, dtype: str, draws: int) -> Iterator[Cell]:
+    worst: dict[str, dict[str, Worst]] = {function: {} for function in family.functions}
+    for draw in range(draws):
+        cases = family.cases(dtype, draw)
+        many = len(cases) > _MANY
+        for index, case in enumerate(cases):
+            exact = Exact(case)  # one at a time: of a row of 4 million it is large
+            for function, one in product(family.functions, implementations):
+                if one.compiles and many and index % _EVERY:
+                    continue
+                found, before = exact.worst(function, one), worst[function].get(one.name)
+                if before is None or _size(found) > _size(before):
+                    worst[function][one.name] = found
     for function in family.functions:
-        worst: dict[str, Worst] = {}
-        for implementation in implementations:
-            found = [case.worst(function, implementation) for case in cases]
-            worst[implementation.name] = max(found, key=lambda one: -1.0 if one.ulp is None else one.ulp)
-        yield Cell(function, dtype, family.name, worst)
+        yield Cell(function, dtype, family.name, worst[function])
 
 
-class _Exact:
+def _size(worst: Worst) -> float:
+    return -1.0 if worst.ulp is None else worst.ulp
+
+
+class Exact:
     """One case and its exact values, each computed when first asked for."""
 
     def __init__(self, case: Case) -> None:
@@ -102,11 +121,11 @@ class _Exact:
         except UnsupportedError:
             return Worst(None)
         except Exception as error:  # whatever it raises on valid input, it gives no result
-            return Worst(math.inf, f"raised {error!r}")
+            return Worst(math.inf, f"raised {error!r}", self._case)
         x = self._case.x
         shape = x.shape[:1] if function in _REDUCES else x.shape
         if got.shape != shape or got.dtype != x.dtype:
-            return Worst(math.inf, f"{got.dtype}{got.shape} instead of {x.dtype}{shape}")
+            return Worst(math.inf, f"{got.dtype}{got.shape} instead of {x.dtype}{shape}", self._case)
         if function not in _REDUCES and self._positions is not None:
             got = got[:, self._positions]
         ruler, exact = self._ruler(function)
@@ -114,7 +133,7 @@ class _Exact:
         if not errors.size:
             return Worst(0.0)
         index = int(errors.argmax())
-        return Worst(float(errors[index]), self._where(got, index, exact[index]))
+        return Worst(float(errors[index]), self._where(got, index, exact[index]), self._case)
 
     def _where(self, got: Array, index: int, exact: arb) -> str:
         row, *rest = np.unravel_index(index, got.shape)

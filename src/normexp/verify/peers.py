@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 
@@ -40,12 +40,15 @@ class Implementation:
         ``compute(function, x, temperature)``; raises `UnsupportedError` for what it does not offer.
     compute_loss : callable
         ``compute_loss(function, x, target, **options)``, as `normexp.verify.losses` has it.
+    compiles : bool
+        Whether each new shape costs it a good part of a second.
     """
 
     name: str
     version: str
     compute: Callable[[str, Array, float], Array]
     compute_loss: losses.Loss = losses.unsupported
+    compiles: bool = False
 
     def __call__(self, function: str, x: Array, temperature: float = 1.0) -> Array:
         """Compute one of `FUNCTIONS` along the last axis; floating-point warnings are nobody's concern here."""
@@ -69,15 +72,16 @@ def ours() -> Implementation:
     return Implementation("normexp", normexp.__version__, compute, losses.ours)
 
 
-def installed() -> tuple[list[Implementation], dict[str, str]]:
-    """Return the peers that can be had, and for each of the others why not."""
+def installed(full: bool = False) -> tuple[list[Implementation], dict[str, str]]:
+    """Return the peers that can be had, and for each of the others why not; `full`: those that compile, too."""
     found: list[Implementation] = []
     missing: dict[str, str] = {}
-    for name, package, make in _PEERS:
+    for name, package, make in (*_PEERS, *_COMPILERS) if full else _PEERS:
         try:
             module = importlib.import_module(package)
             compute, loss = make(module)
-            found.append(Implementation(name, _version(package, module), _peer(compute), loss))
+            compiles = any(name == one for one, *_ in _COMPILERS)
+            found.append(Implementation(name, _version(package, module), _peer(compute), loss, compiles))
         # A broken installation raises whatever it likes (a missing shared library is an OSError).
         except Exception as error:
             missing[name] = f"not installed ({error})" if isinstance(error, ImportError) else f"unusable ({error})"
@@ -91,7 +95,8 @@ def by_name(implementations: Iterable[Implementation], name: str) -> Implementat
 
 def _version(package: str, module: ModuleType) -> str:
     try:
-        return version(package.partition(".")[0])
+        distribution = package.partition(".")[0]
+        return version("scikit-learn" if distribution == "sklearn" else distribution)
     except PackageNotFoundError:
         return str(getattr(module, "__version__", "unknown"))
 
@@ -147,6 +152,59 @@ def naive(x: Array) -> Array:
         return np.asarray(exps / exps.sum(axis=-1, keepdims=True))
 
 
+def _naive(function: str, x: Array) -> Array:
+    """Compute without the shift."""
+    if function == "softmax":
+        return naive(x)
+    return np.asarray(np.log(naive(x)) if function == "log_softmax" else np.log(np.exp(x).sum(axis=-1)))
+
+
+def _sklearn(extmath: ModuleType) -> Peer:
+    def compute(function: str, x: Array) -> Array:
+        if function != "softmax" or x.dtype.name == "bfloat16":
+            raise UnsupportedError("scikit-learn has a softmax, and for NumPy's own formats")
+        # It takes nothing but matrices.
+        return np.asarray(extmath.softmax(np.atleast_2d(x), copy=True)).reshape(x.shape)
+
+    return compute, losses.unsupported
+
+
+def _compiled(torch: ModuleType) -> Peer:
+    # Formats and single rows are compiled apart; at the usual limit of 8 it would give up and run as it is.
+    config = importlib.import_module("torch._dynamo").config
+    config.recompile_limit = config.accumulated_recompile_limit = 1000
+
+    @functools.cache
+    def compiled(function: str) -> Callable[[Any], Any]:
+        return cast(Callable[[Any], Any], torch.compile(lambda x: getattr(torch, function)(x, -1), dynamic=True))
+
+    def compute(function: str, x: Array) -> Array:
+        # Each layout would be compiled by itself.
+        return from_tensor(compiled(function)(to_tensor(x).contiguous()), x.dtype)
+
+    return compute, losses.of_torch(torch, torch.compile(torch.nn.functional.cross_entropy, dynamic=True))
+
+
+def _jax(jax: ModuleType) -> Peer:
+    names = {"softmax": jax.nn.softmax, "log_softmax": jax.nn.log_softmax, "logsumexp": jax.nn.logsumexp}
+    compiled = {name: jax.jit(functools.partial(function, axis=-1)) for name, function in names.items()}
+
+    def compute(function: str, x: Array) -> Array:
+        with losses.jax_doubles(jax):
+            return np.asarray(compiled[function](x))
+
+    return compute, losses.of_jax(jax)
+
+
+def _tensorflow(tf: ModuleType) -> Peer:
+    names = {"softmax": tf.nn.softmax, "log_softmax": tf.nn.log_softmax, "logsumexp": tf.math.reduce_logsumexp}
+
+    def compute(function: str, x: Array) -> Array:
+        return np.asarray(names[function](tf.constant(x), axis=-1).numpy())
+
+    return compute, losses.of_tensorflow(tf)
+
+
 def _onnxruntime(runtime: ModuleType) -> Peer:
     models = importlib.import_module("normexp._onnx_model")  # needs one more package
     runtime.set_default_logger_severity(4)  # fatal errors only: an operator without a kernel is not news
@@ -169,9 +227,18 @@ def _onnxruntime(runtime: ModuleType) -> Peer:
     return compute, losses.of_onnxruntime(session)
 
 
-_PEERS: Final[tuple[tuple[str, str, Callable[[ModuleType], Peer]], ...]] = (
+_Peers: TypeAlias = tuple[tuple[str, str, Callable[[ModuleType], Peer]], ...]
+_PEERS: Final[_Peers] = (
     ("PyTorch", "torch", _torch),
     ("SciPy", "scipy.special", _scipy),
     ("NumPy shifted", "numpy", lambda _: (shifted, losses.composed(shifted))),
+    ("NumPy naive", "numpy", lambda _: (_naive, losses.composed(_naive))),
     ("ONNX Runtime", "onnxruntime", _onnxruntime),
+    ("scikit-learn", "sklearn.utils.extmath", _sklearn),
+)
+# These compile for every shape: minutes.
+_COMPILERS: Final[_Peers] = (
+    ("torch.compile", "torch", _compiled),
+    ("JAX", "jax", _jax),
+    ("TensorFlow", "tensorflow", _tensorflow),
 )
