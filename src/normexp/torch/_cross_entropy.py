@@ -61,11 +61,6 @@ def coefficients(x: Tensor, target: Tensor, weight: Tensor | None, options: Opti
     return shares if kept is None else shares * kept.unsqueeze(dim)
 
 
-def _of_kept(grad: Tensor, target: Tensor, ignore_index: int) -> Tensor:
-    """Return the gradients by the rows' losses, with 0 for the ignored: not even infinite ones reach their logits."""
-    return grad if target.is_floating_point() else grad.where(target != ignore_index, 0.0)
-
-
 def number_in(scalar: Tensor) -> float | None:
     """Return the number in a tensor, or None if it has several in truth, a batch that `vmap` hides."""
     try:
@@ -94,19 +89,20 @@ def cross_entropy_backward(
         if factor is not None:
             made = _tensors.loss_gradient(x, target, weight, ignore_index, smoothing, float(gain) * factor, kept)
             if made is not None:
-                return made.mul_(_of_kept(grad, target, ignore_index).unsqueeze(class_dim(x))) if each_row else made
+                return made.mul_(where_kept(grad, target, ignore_index).unsqueeze(class_dim(x))) if each_row else made
     options = Options(*options)
     dim = class_dim(x)
     wanted = coefficients(x, target, weight, options)
     made = torch.softmax(x, dim) * wanted.sum(dim, keepdim=True) - wanted
-    return where_kept(made * (over_classes(grad, x, options) * gain).to(x.dtype), target, options, dim)
+    return where_kept(made * (over_classes(grad, x, options) * gain).to(x.dtype), target, ignore_index)
 
 
-def where_kept(gradient: Tensor, target: Tensor, options: Options, dim: int) -> Tensor:
-    """Return the gradient with 0 in the rows that are ignored, whatever their logits and the mean's divisor."""
+def where_kept(gradient: Tensor, target: Tensor, ignore_index: int) -> Tensor:
+    """Return a gradient by the rows or by the logits with 0 in the rows that are ignored, whatever else is in them."""
     if target.is_floating_point():
         return gradient
-    return gradient.where((target != options.ignore_index).unsqueeze(dim), 0.0)
+    kept = target != ignore_index
+    return gradient.where(kept if kept.ndim == gradient.ndim else kept.unsqueeze(class_dim(gradient)), 0.0)
 
 
 def gain_of(x: Tensor, target: Tensor, weight: Tensor | None, options: Options) -> float | Tensor:
@@ -128,11 +124,11 @@ def cross_entropy_twice(
     wanted = coefficients(x, target, weight, options)
     total, gain = wanted.sum(dim, keepdim=True), gain_of(x, target, weight, options)
     shares = torch.softmax(x, dim)
-    by_row = (where_kept(v * (shares * total - wanted), target, options, dim).sum(dim) * gain).to(x.dtype)
+    by_row = (where_kept(v * (shares * total - wanted), target, options.ignore_index).sum(dim) * gain).to(x.dtype)
     by_grad = by_row if options.reduction == NONE else by_row.sum()
     pulled = v - (v * shares).sum(dim, keepdim=True)
     by_x = (over_classes(grad, x, options) * gain * total * shares * pulled).to(x.dtype)
-    return by_grad, where_kept(by_x, target, options, dim)
+    return by_grad, where_kept(by_x, target, options.ignore_index)
 
 
 def nll_twice(v: Tensor, x: Tensor, target: Tensor, weight: Tensor | None, options: Options) -> Tensor:
