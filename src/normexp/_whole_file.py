@@ -5,9 +5,35 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+
+def check_apart(outputs: Iterable[tuple[str, str | None]], inputs: Iterable[str | None] = ()) -> None:
+    """Refuse to write over what is read, or over what another option writes.
+
+    Parameters
+    ----------
+    outputs : iterable of (str, str or None)
+        Options and the paths they were given, if any; a device or a pipe may be written to by several.
+    inputs : iterable of str or None
+        The paths that are read.
+
+    Raises
+    ------
+    ValueError
+        Naming both.
+    """
+    taken = {os.path.realpath(path): repr(path) for path in inputs if path is not None}
+    for option, path in outputs:
+        if path is None or (os.path.exists(path) and not os.path.isfile(path)):
+            continue
+        place = os.path.realpath(path)
+        if place in taken:
+            raise ValueError(f"{option} {path!r} would overwrite {taken[place]}")
+        taken[place] = f"{option} {path!r}"
 
 
 class WholeFile:

@@ -168,6 +168,7 @@ def test_html_and_full_reach_the_run(tmp_path, monkeypatch):
                 ("--max-ulp", "0"),
             )
         ),
+        (["--json", "x.out", "--html", "./x.out"], "--html './x.out' would overwrite --json 'x.out'"),
         (["--html", "no/such/folder/x.html"], "cannot write --html 'no/such/folder/x.html': No such file"),
         (["--impl", "functions_to_try:right", "--json", "no/such/x.json"], "cannot write --json 'no/such/x.json': No"),
     ],

@@ -8,12 +8,13 @@ and `plot` say it. This module reads the arguments, and imports the rest when th
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
+
+from normexp._whole_file import WholeFile, check_apart
 
 PLOTS: Final = (".png", ".svg")
 
@@ -40,12 +41,11 @@ def main(args: argparse.Namespace) -> int:
     try:
         ignore_index = None if args.ignore_index is None else _integer("--ignore-index", args.ignore_index)
         _check_plot(args.plot)
-        _check_outputs(args)
+        check_apart((("--json", args.json), ("--plot", args.plot)), (args.logits, args.labels))
         _check_packages(args)
     except ValueError as error:
         return _refuse(str(error))
     from normexp._json_file import JsonFile
-    from normexp._whole_file import WholeFile
     from normexp.eval.run import run
     from normexp.eval.stored import BadInputError
 
@@ -88,19 +88,6 @@ def _integer(option: str, text: str) -> int:
 def _check_plot(path: str | None) -> None:
     if path is not None and Path(path).suffix.lower() not in PLOTS:
         raise ValueError(f"--plot {path!r} must end in {' or '.join(PLOTS)}")
-
-
-def _check_outputs(args: argparse.Namespace) -> None:
-    """Refuse to write over what is read, or over what was just written."""
-    taken = {os.path.realpath(path): path for path in (args.logits, args.labels) if path is not None}
-    for option, path in (("--json", args.json), ("--plot", args.plot)):
-        if path is None:
-            continue
-        if os.path.isfile(path) or option == "--plot":
-            other = taken.get(os.path.realpath(path))
-            if other is not None:
-                raise ValueError(f"{option} {path!r} would overwrite {other!r}")
-        taken[os.path.realpath(path)] = f"--json {path}"
 
 
 def _check_packages(args: argparse.Namespace) -> None:

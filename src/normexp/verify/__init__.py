@@ -62,16 +62,10 @@ def assert_conforms(
     >>> assert_conforms(normexp.log_softmax, op="log_softmax", dtypes=["float16"])
     """
     from normexp.verify import conform, subject
-    from normexp.verify.cases import DTYPES
 
-    for name, given, known in (
-        ("op", [op], subject.OPS),
-        ("arrays", [arrays or subject.ARRAYS[0]], subject.ARRAYS),
-        ("dtypes", dtypes or (), tuple(DTYPES)),
-    ):
-        for one in given:
-            if one not in known:
-                raise ValueError(f"{name} must be of {', '.join(known)}, not {one!r}")
+    if unknown := subject.unknown(op, arrays, dtypes):
+        name = "dtypes" if unknown.what == "dtype" else unknown.what
+        raise ValueError(f"{name} must be of {', '.join(unknown.known)}, not {unknown.given!r}")
     outcome = conform.run(
         subject.examined(function, op, arrays=arrays, device=device, dtypes=dtypes), max_ulp, quiet=True
     )

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from normexp._json_file import JsonFile
-from normexp._whole_file import WholeFile
+from normexp._whole_file import WholeFile, check_apart
 
 # Modules of the extra "verify".
 _NEEDED: Final = ("flint", "rich", "ml_dtypes", "sklearn")
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="also write the results to this file")
     parser.add_argument("--html", metavar="FILE", help="also write them as a page that needs nothing else")
     parser.add_argument(
-        "--full", action="store_true", help="ten times as many inputs, and the peers that compile: some minutes"
+        "--full", action="store_true", help="five times as many inputs, and the peers that compile: some minutes"
     )
     own = parser.add_argument_group("a function of your own")
     own.add_argument("--impl", metavar="MODULE:FUNCTION", help="hold this function against exact values instead")
@@ -48,6 +48,10 @@ def main(args: argparse.Namespace) -> int:
         return _refuse("--op, --arrays, --device, --dtype and --max-ulp go with --impl MODULE:FUNCTION")
     if args.impl is not None and (args.html or args.full):
         return _refuse("--html and --full do not go with --impl")
+    try:
+        check_apart((("--json", args.json), ("--html", args.html)))
+    except ValueError as error:
+        return _refuse(str(error))
     with ExitStack() as stack:
         opened: list[Any] = []
         for option, path, kind in (("--json", args.json, JsonFile), ("--html", args.html, WholeFile)):
@@ -71,22 +75,15 @@ def _refuse(why: str) -> int:
 def _examine(args: argparse.Namespace, file: JsonFile | None) -> int:
     """Try the function that ``--impl`` names."""
     from normexp.verify import conform, subject, words
-    from normexp.verify.cases import DTYPES
 
-    for name, value, known in (
-        ("--op", args.op, subject.OPS),
-        ("--arrays", args.arrays, subject.ARRAYS),
-        *(("--dtype", one, tuple(DTYPES)) for one in args.dtype or ()),
-    ):
-        if value is not None and value not in known:
-            return _refuse(f"{name} {value!r} is none of {', '.join(known)}")
+    op = args.op or "softmax"
+    if unknown := subject.unknown(op, args.arrays, args.dtype):
+        return _refuse(f"--{unknown.what} {unknown.given!r} is none of {', '.join(unknown.known)}")
     if args.max_ulp is not None and not args.max_ulp >= 0:
         return _refuse(f"--max-ulp must be 0 or more, not {args.max_ulp}")
     try:
         function = subject.load(args.impl)
-        tried = subject.examined(
-            function, args.op or "softmax", arrays=args.arrays, device=args.device, dtypes=args.dtype
-        )
+        tried = subject.examined(function, op, arrays=args.arrays, device=args.device, dtypes=args.dtype)
     except subject.NotAFunctionError as error:
         return _refuse(str(error))
     outcome = conform.run(tried, args.max_ulp)

@@ -59,9 +59,7 @@ def of_torch(torch: ModuleType, cross_entropy: Callable[..., Any] | None = None)
     compute = torch.nn.functional.cross_entropy if cross_entropy is None else cross_entropy
 
     def loss(function: str, x: Array, target: Array, *, reduction: str = "none", **options: Any) -> Array:  # noqa: ANN401
-        logits = to_tensor(x if cross_entropy is None else np.ascontiguousarray(x)).requires_grad_(
-            function == "cross_entropy_grad"
-        )
+        logits = to_tensor(x).requires_grad_(function == "cross_entropy_grad")
         value = compute(logits, to_tensor(target), reduction=reduction, **options)
         if function == "cross_entropy":
             return from_tensor(value, x.dtype)

@@ -76,12 +76,12 @@ def installed(full: bool = False) -> tuple[list[Implementation], dict[str, str]]
     """Return the peers that can be had, and for each of the others why not; `full`: those that compile, too."""
     found: list[Implementation] = []
     missing: dict[str, str] = {}
-    for name, package, make in (*_PEERS, *_COMPILERS) if full else _PEERS:
+    for peer in (*_PEERS, *_COMPILERS) if full else _PEERS:
+        name, package, make = peer
         try:
             module = importlib.import_module(package)
             compute, loss = make(module)
-            compiles = any(name == one for one, *_ in _COMPILERS)
-            found.append(Implementation(name, _version(package, module), _peer(compute), loss, compiles))
+            found.append(Implementation(name, _version(package, module), _peer(compute), loss, peer in _COMPILERS))
         # A broken installation raises whatever it likes (a missing shared library is an OSError).
         except Exception as error:
             missing[name] = f"not installed ({error})" if isinstance(error, ImportError) else f"unusable ({error})"
@@ -174,15 +174,20 @@ def _compiled(torch: ModuleType) -> Peer:
     config = importlib.import_module("torch._dynamo").config
     config.recompile_limit = config.accumulated_recompile_limit = 1000
 
+    compiled_loss = torch.compile(torch.nn.functional.cross_entropy, dynamic=True)
+
     @functools.cache
     def compiled(function: str) -> Callable[[Any], Any]:
         return cast(Callable[[Any], Any], torch.compile(lambda x: getattr(torch, function)(x, -1), dynamic=True))
 
+    # Contiguous, since each layout would be compiled by itself.
     def compute(function: str, x: Array) -> Array:
-        # Each layout would be compiled by itself.
         return from_tensor(compiled(function)(to_tensor(x).contiguous()), x.dtype)
 
-    return compute, losses.of_torch(torch, torch.compile(torch.nn.functional.cross_entropy, dynamic=True))
+    def cross_entropy(x: Any, target: Any, **options: Any) -> Any:  # noqa: ANN401
+        return compiled_loss(x.contiguous(), target, **options)
+
+    return compute, losses.of_torch(torch, cross_entropy)
 
 
 def _jax(jax: ModuleType) -> Peer:

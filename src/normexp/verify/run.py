@@ -62,7 +62,6 @@ def run(
     specials = [contract.check(special, ours, others) for special in contract.SPECIALS]
     report.specials(to, specials)
 
-    drawn = list(stage("lengths", curves.curves(everyone), curves.COUNT))
     (case,) = [digits.run(everyone) for _ in stage("digits", [None], 1)]
     report.digits(to, case)
 
@@ -72,6 +71,7 @@ def run(
     failures += [] if case.passed else [f"digits: {case.scores[ours.name].worst}"]
 
     if file is not None or page is not None:
+        drawn = stage("lengths", curves.curves(everyone), curves.COUNT)  # the terminal does not show them
         document: dict[str, Any] = {
             "normexp": ours.version,
             "config": dict(config),

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -59,6 +59,21 @@ class Subject:
     dtypes: tuple[str, ...]
     refused: dict[str, str]
     integers: bool
+
+
+class Unknown(NamedTuple):
+    """A word that is none of those known."""
+
+    what: str
+    given: str
+    known: tuple[str, ...]
+
+
+def unknown(op: str, arrays: str | None, dtypes: Sequence[str] | None) -> Unknown | None:
+    """Return the first of these that means nothing here, if there is one."""
+    given = [("op", op, OPS), *(("dtype", dtype, tuple(DTYPES)) for dtype in dtypes or ())]
+    given += [] if arrays is None else [("arrays", arrays, ARRAYS)]
+    return next((Unknown(*one) for one in given if one[1] not in one[2]), None)
 
 
 def load(name: str) -> Callable[..., Any]:
