@@ -102,10 +102,11 @@ template <class T, class F>
 static void map_over(BackwardRow<T>& row, F f) {
     for (std::int64_t block = 0; block < block_count(row.y.job); ++block) {
         const T *const y = row.y.read(block), *const g = row.read_g(block);
-        map_block(row.y.results(block), row.y.count(block), [&](std::int64_t at, int valid) NORMEXP_INLINE_LAMBDA {
+        const Place<T> to = row.y.place(block);
+        map_block(to, row.y.count(block), [&](std::int64_t at, int valid) NORMEXP_INLINE_LAMBDA {
             return f(load_part(y, at, valid), load_part(g, at, valid));
         });
-        row.y.write(block);
+        row.y.write(block, to);
     }
 }
 

@@ -232,12 +232,11 @@ struct DenseRow {
         for (std::int64_t block = 0; block < blocks; ++block) {
             if (blocks > 1 && a.probabilities) read_probabilities(row, block, probabilities);
             const T* x = row.read(block);
-            T* const results = in_place ? row.out_buffer : row.results(block);
+            // By sixteens from the row's first, which are computed in one arithmetic together: not as a stream would have it.
+            const Place<T> to = in_place || row.job.stream ? row.buffer() : row.place(block);
             for (std::int64_t at = 0; at < row.count(block); at += lane_count)
-                store_sixteen(block, at, x, results, total.state.max, factor);
-            if (results == row.out_buffer && row.direct())
-                std::memcpy(row.results(block), results, std::size_t(row.count(block)) * sizeof(T));
-            row.write(block);
+                store_sixteen(block, at, x, to.out, total.state.max, factor);
+            row.write(block, to);
         }
     }
 

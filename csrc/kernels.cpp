@@ -29,7 +29,7 @@ static void one_row(Row<T>& row, const Scale& scale, std::int64_t index, Kept<Wi
     if (job.op == Op::logsumexp)
         store_one<T>(row.out, logsumexp_row(row, state));
     else
-        map_row<scaled>(row, 0, blocks, state, scale, kept.maxima, static_cast<const Num<Width, Lanes>*>(nullptr));
+        map_row<scaled>(row, 0, blocks, state, scale, kept.maxima, static_cast<Num<Width, Lanes>*>(nullptr));
 }
 
 template <bool scaled, class T, class Width = typename Native<T>::Width>
@@ -103,7 +103,7 @@ static void map_blocks(const Job& job, std::int64_t index, std::int64_t first, s
         using Width = typename Native<T>::Width;
         const Scale scale = scale_of(job);
         const auto state = unplain<Width>(total);
-        const Num<Width, Lanes>* const none = nullptr;
+        Num<Width, Lanes>* const none = nullptr;
         Row<T> row(job);
         row.move_to(index);
         row.any = total.any;

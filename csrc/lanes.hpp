@@ -511,33 +511,44 @@ NORMEXP_INLINE void store_floats(BFloat* p, FloatLanes v) {
     }
 }
 
-// Copies past the caches, for results that will not be read soon: no line is fetched only to be overwritten.
-NORMEXP_INLINE void stream_copy(void* to, const void* from, std::size_t bytes) {
+// Stores past the caches, for results that will not be read soon: no line is fetched only to be overwritten. `to` is a
+// multiple of `bytes`, a vector's or fewer.
+template <int bytes>
+NORMEXP_INLINE void stream_vector(void* to, const void* from) {
+#if NORMEXP_VECTOR_BYTES == 64
+    if constexpr (bytes == 64) return _mm512_stream_ps(static_cast<float*>(to), _mm512_loadu_ps(from));
+#endif
+#if NORMEXP_VECTOR_BYTES >= 32
+    if constexpr (bytes == 32)
+        return _mm256_stream_ps(static_cast<float*>(to), _mm256_loadu_ps(static_cast<const float*>(from)));
+#endif
 #if defined(__SSE2__)
+    if constexpr (bytes == 16)
+        return _mm_stream_ps(static_cast<float*>(to), _mm_loadu_ps(static_cast<const float*>(from)));
+#endif
+    std::memcpy(to, from, bytes);
+}
+// Sixteen elements, of which each vector's first is at a multiple of a vector.
+template <class T>
+NORMEXP_INLINE void stream_sixteen(T* to, const T* from) {
+    constexpr int bytes = lane_count * sizeof(T), step = bytes < NORMEXP_VECTOR_BYTES ? bytes : NORMEXP_VECTOR_BYTES;
+#pragma GCC unroll 8
+    for (int at = 0; at < bytes; at += step)
+        stream_vector<step>(reinterpret_cast<char*>(to) + at, reinterpret_cast<const char*>(from) + at);
+}
+NORMEXP_INLINE void stream_copy(void* to, const void* from, std::size_t bytes) {
     char* out = static_cast<char*>(to);
     const char* in = static_cast<const char*>(from);
-    const std::size_t head = (NORMEXP_VECTOR_BYTES - reinterpret_cast<std::uintptr_t>(out)) % NORMEXP_VECTOR_BYTES;
+    const std::size_t head = -reinterpret_cast<std::uintptr_t>(out) % NORMEXP_VECTOR_BYTES;
     if (head >= bytes) {
         std::memcpy(out, in, bytes);
         return;
     }
     std::memcpy(out, in, head);
     std::size_t at = head;
-    for (; at + NORMEXP_VECTOR_BYTES <= bytes; at += NORMEXP_VECTOR_BYTES) {
-        VecF v;
-        std::memcpy(&v, in + at, sizeof v);
-#if NORMEXP_VECTOR_BYTES == 64
-        _mm512_stream_ps(reinterpret_cast<float*>(out + at), __m512(v));
-#elif NORMEXP_VECTOR_BYTES == 32
-        _mm256_stream_ps(reinterpret_cast<float*>(out + at), __m256(v));
-#else
-        _mm_stream_ps(reinterpret_cast<float*>(out + at), __m128(v));
-#endif
-    }
+    for (; at + NORMEXP_VECTOR_BYTES <= bytes; at += NORMEXP_VECTOR_BYTES)
+        stream_vector<NORMEXP_VECTOR_BYTES>(out + at, in + at);
     std::memcpy(out + at, in + at, bytes - at);
-#else
-    std::memcpy(to, from, bytes);
-#endif
 }
 // Streamed stores are weakly ordered: a thread says when it is done.
 NORMEXP_INLINE void stream_fence() {

@@ -34,27 +34,13 @@ static void loss_keeping_state(Row<T>& row, Kept<Width>& scratch, double* kept, 
     std::memcpy(kept + kept_state_size, scratch.maxima, std::size_t(block_count(row.job)) * sizeof(double));
 }
 
-// map_row() with the label's gradient put among the others before they leave for memory: where they go past the caches,
-// touching one of them afterwards would fetch it back.
 template <class T, class Width = typename Native<T>::Width>
 static void gradient_from_state(Row<T>& row, const double* kept) {
-    const Job& job = row.job;
-    const std::int64_t label = label_of(row), blocks = block_count(job);
+    const std::int64_t label = label_of(row);
     if (label == no_label) return ignore_row(row);
     row.any = true;  // nothing is masked
-    const auto state = kept_state<Width>(kept);
-    const double *const maxima = kept + kept_state_size, gain = job.target->gain * weight_of(row, label);
-    const Num<Width, Lanes>* const none = nullptr;
-    if (is_bad(state)) return map_row<false>(row, 0, blocks, state, Scale{}, maxima, none);
-    const double at_label = gradient_at(logit_at(row, label), state, gain);
-    for (std::int64_t block = 0; block < blocks; ++block) {
-        const double base = base_of<Width, false>(maxima[block], state.max, Scale{});
-        T* const to = row.results(block);
-        const auto read = [&] { return row.read(block); };
-        softmax_block<false>(read, to, row.count(block), base, state, Scale{}, none, gain);
-        if (label / block_size == block) store_one<T>(reinterpret_cast<char*>(to + label % block_size), at_label);
-        row.write(block);
-    }
+    Num<Width, Lanes>* const none = nullptr;
+    write_gradient(row, label, logit_at(row, label), kept_state<Width>(kept), kept + kept_state_size, none);
 }
 
 }  // namespace normexp::NORMEXP_LEVEL

@@ -94,6 +94,14 @@ static double labelled_loss(const Row<T>& row, std::int64_t label, double x, con
     return is_bad(state) ? quiet_nan : weight_of(row, label) * loss_at(x, state);
 }
 template <class T, class Width = typename Native<T>::Width>
+static void write_gradient(Row<T>& row, std::int64_t label, double x, const State<Width, double>& state,
+                           const double* maxima, Num<Width, Lanes>* kept) {
+    const double gain = row.job.target->gain * weight_of(row, label);
+    const Exception at_label{label, is_bad(state) ? quiet_nan : gradient_at(x, state, gain)};
+    map_row<false>(row, 0, block_count(row.job), state, Scale{}, maxima, kept, gain, at_label);
+}
+// Alone, where the rest has been written by several threads.
+template <class T, class Width = typename Native<T>::Width>
 static void write_gradient_at(const Row<T>& row, std::int64_t label, double x, const State<Width, double>& state) {
     if (is_bad(state)) return;  // the whole row is NaN
     store_one<T>(row.out + label * row.job.row[0].out,
@@ -102,7 +110,7 @@ static void write_gradient_at(const Row<T>& row, std::int64_t label, double x, c
 
 template <class T, class Width = typename Native<T>::Width>
 static void labelled_row(Row<T>& row, Kept<Width>& kept, LossSum& sum) {
-    const std::int64_t label = label_of(row), blocks = block_count(row.job);
+    const std::int64_t label = label_of(row);
     if (label == no_label) return ignore_row(row);
     const double x = logit_at(row, label);  // before the gradient may take its place
     const Scale unscaled;
@@ -110,9 +118,7 @@ static void labelled_row(Row<T>& row, Kept<Width>& kept, LossSum& sum) {
                                    : reduce_row<Width, false, false, false>(row, unscaled, &kept);
     finish_loss(row, labelled_loss(row, label, x, state), sum);
     if (!row.job.out) return;
-    const double gain = row.job.target->gain * weight_of(row, label);
-    map_row<false>(row, 0, blocks, state, unscaled, kept.maxima, kept.exponentials, gain);
-    write_gradient_at(row, label, x, state);
+    write_gradient(row, label, x, state, kept.maxima, kept.exponentials);
 }
 
 }  // namespace normexp::NORMEXP_LEVEL

@@ -144,6 +144,16 @@ NORMEXP_INLINE Two<FloatLanes> kept_single(const Lanes* from) {
     return {load_floats(floats), load_floats(floats + lane_count)};
 }
 
+// Of a block of one row: first words, then second words, so that sixteen can be taken from any place on.
+NORMEXP_INLINE void keep_in_block(Lanes* block, std::int64_t at, Two<FloatLanes> e) {
+    auto* floats = reinterpret_cast<float*>(block) + at;
+    store_floats(floats, e.hi), store_floats(floats + block_size, e.lo);
+}
+NORMEXP_INLINE Two<FloatLanes> kept_in_block(const Lanes* block, std::int64_t at) {
+    const auto* floats = reinterpret_cast<const float*>(block) + at;
+    return {load_floats(floats), load_floats(floats + block_size)};
+}
+
 // ---- a block of one row: lanes along the row -------------------------------------------------------------------------
 
 template <class T>
@@ -230,18 +240,18 @@ NORMEXP_INLINE double fold_shares(const T* x, std::int64_t count, double from, L
             for (int i = 0; i < single_pack; ++i) {
                 prefetch_behind(x + count + at + i * lane_count);
                 if (out) __builtin_prefetch(out + (at + i * lane_count) * sizeof(T), 1);
-                if constexpr (keep) keep_single(kept + at / lane_count + i, {e.hi.of[i], e.lo.of[i]});
+                if constexpr (keep) keep_in_block(kept, at + i * lane_count, {e.hi.of[i], e.lo.of[i]});
                 fold_into(sum, {e.hi.of[i], e.lo.of[i]});
             }
         },
         [&](std::int64_t at) NORMEXP_INLINE_LAMBDA {
             const Two<FloatLanes> e = exp_single(load_floats(x + at), base);
-            if constexpr (keep) keep_single(kept + at / lane_count, e);
+            if constexpr (keep) keep_in_block(kept, at, e);
             fold_into(sum, e);
         },
         [&](std::int64_t at, int, int valid) NORMEXP_INLINE_LAMBDA {
             const Two<FloatLanes> e = exp_single(load_compared_first(x + at, valid, x[0]), base);
-            if constexpr (keep) keep_single(kept + at / lane_count, e);
+            if constexpr (keep) keep_in_block(kept, at, e);
             fold_into(sum, first_lanes(e, valid));
         });
     return sum_lanes(widen(without_bias(sum)), sum.low) * factor - 1.0;
@@ -266,19 +276,19 @@ NORMEXP_INLINE double fold_single(const T* x, std::int64_t count, double from, s
 #pragma GCC unroll 8
             for (int i = 0; i < single_pack; ++i) {
                 prefetch_behind(x + count + at + i * lane_count);
-                if constexpr (keep) keep_single(kept + at / lane_count + i, {e.hi.of[i], e.lo.of[i]});
+                if constexpr (keep) keep_in_block(kept, at + i * lane_count, {e.hi.of[i], e.lo.of[i]});
                 fold({e.hi.of[i], e.lo.of[i]});
             }
         },
         [&](std::int64_t at) NORMEXP_INLINE_LAMBDA {
             const Two<FloatLanes> e = exp_single(load_floats(x + at), base);
-            if constexpr (keep) keep_single(kept + at / lane_count, e);
+            if constexpr (keep) keep_in_block(kept, at, e);
             fold(e);
         },
         [&](std::int64_t at, int left_out, int valid) NORMEXP_INLINE_LAMBDA {
             Two<FloatLanes> e =
                 exp_single(valid == lane_count ? load_floats(x + at) : load_compared_first(x + at, valid, x[0]), base);
-            if constexpr (keep) keep_single(kept + at / lane_count, e);
+            if constexpr (keep) keep_in_block(kept, at, e);
             if (left_out < lane_count) e = {clear_lane(e.hi, left_out), clear_lane(e.lo, left_out)};
             if (valid < lane_count) e = first_lanes(e, valid);
             fold(e);

@@ -51,7 +51,8 @@ struct Kept {
         release();
         const std::int64_t kept_blocks = blocks < most_blocks ? blocks : most_blocks;
         exponentials = static_cast<Num<Width, Lanes>*>(
-            ::operator new(std::size_t(kept_blocks * (block_size / lane_count)) * sizeof(Num<Width, Lanes>),
+            // One more: a map may read sixteen of which only the first belong to the last block.
+            ::operator new(std::size_t(kept_blocks * (block_size / lane_count) + 1) * sizeof(Num<Width, Lanes>),
                            std::align_val_t(alignof(Lanes))));
         maxima = static_cast<double*>(::operator new(std::size_t(blocks) * sizeof(double)));
         room = blocks;
@@ -160,6 +161,13 @@ NORMEXP_INLINE void negate(T* element) {
     std::memcpy(element, &bits, sizeof bits);
 }
 
+// Where a block's results go, and whether past the caches.
+template <class T>
+struct Place {
+    T* out;
+    bool stream;
+};
+
 // One row of the arrays, read and written a block at a time.
 template <class T>
 struct Row {
@@ -201,28 +209,30 @@ struct Row {
         });
         return in_buffer;
     }
-    // Where to put the block's results; write() then takes them on to their place.
-    T* results(std::int64_t block) { return direct() ? reinterpret_cast<T*>(out) + block * block_size : out_buffer; }
-    void write(std::int64_t block) {
+    // Where to put the block's results; write() then takes them on to their place, if they are not there yet.
+    Place<T> place(std::int64_t block) {
+        if (!out_contiguous()) return buffer();
+        return {reinterpret_cast<T*>(out) + block * block_size, job.stream};
+    }
+    Place<T> buffer() { return {out_buffer, false}; }
+    void write(std::int64_t block, Place<T> from) {
+        if (from.out != out_buffer) return;
         const std::int64_t first = block * block_size;
-        if (direct()) return;
-        if (job.out_contiguous && !mask) {
-            stream_copy(reinterpret_cast<T*>(out) + first, out_buffer, std::size_t(count(block)) * sizeof(T));
-            return;
-        }
+        const std::size_t bytes = std::size_t(count(block)) * sizeof(T);
+        if (out_contiguous() && job.stream) return stream_copy(reinterpret_cast<T*>(out) + first, out_buffer, bytes);
+        if (out_contiguous()) return void(std::memcpy(reinterpret_cast<T*>(out) + first, out_buffer, bytes));
         const T masked = element<T>(job.op == Op::softmax ? 0.0 : -infinity);
         visit(job, first, count(block), [&](std::int64_t i, const Offsets& at) NORMEXP_INLINE_LAMBDA {
             std::memcpy(out + at.out, mask && !mask[at.mask] ? &masked : &out_buffer[i], sizeof(T));
         });
     }
     void fill(std::int64_t block, double value) {
-        T* to = results(block);
+        const Place<T> to = place(block);
         const T v = element<T>(value);
-        for (std::int64_t i = 0; i < count(block); ++i) to[i] = v;
-        write(block);
+        for (std::int64_t i = 0; i < count(block); ++i) to.out[i] = v;
+        write(block, to);
     }
-    // Results go straight to their place.
-    bool direct() const { return job.out_contiguous && !mask && !job.stream; }
+    bool out_contiguous() const { return job.out_contiguous && !mask; }
 };
 
 // Reduces the whole row in the given width. With `kept`, fills its maxima and, if asked to, its exponentials.
@@ -232,7 +242,7 @@ static State<Width, double> reduce_row(Row<T>& row, const Scale& scale, Kept<Wid
     State<Width, double> state;
     for (std::int64_t block = 0; block < blocks; ++block) {
         const char* out =
-            for_softmax && row.direct() ? row.out + block * block_size * std::int64_t(sizeof(T)) : nullptr;
+            for_softmax && row.out_contiguous() && !row.job.stream ? row.out + block * block_size * std::int64_t(sizeof(T)) : nullptr;
         const T* x = row.read(block);
         Num<Width, Lanes>* const none = nullptr;
         const auto next =
@@ -309,7 +319,6 @@ NORMEXP_INLINE auto spread(N value) {
         return Two<Lanes>{broadcast<Lanes>(value.hi), broadcast<Lanes>(value.lo)};
 }
 
-// Writes f(at), the results of the sixteen from `at` on, for a block. For the last 1 to 15 it calls last(at, how many).
 template <class T>
 NORMEXP_INLINE void store_part(T* out, int count, Lanes v) {
     count == lane_count ? store(out, v) : store_first(out, count, v);
@@ -318,11 +327,48 @@ template <class T>
 NORMEXP_INLINE void store_part(T* out, int count, FloatLanes v) {
     count == lane_count ? store_floats(out, v) : store_floats_first(out, count, v);
 }
-template <class T, class F>
-NORMEXP_INLINE void map_block(T* out, std::int64_t count, F f) {
+template <class T, class V>
+NORMEXP_INLINE void put_sixteen(Place<T> to, std::int64_t at, V v) {
+    if (!to.stream) return store_part(to.out + at, lane_count, v);
+    alignas(64) T results[lane_count];
+    store_part(results, lane_count, v);
+    stream_sixteen(to.out + at, results);
+}
+// How many of a block's results come before the first that can be the first of a streamed vector; `count` if none can.
+template <class T>
+NORMEXP_INLINE std::int64_t before_stream(const T* out, std::int64_t count) {
+    constexpr std::uintptr_t sixteen = lane_count * sizeof(T);
+    constexpr std::uintptr_t vector = sixteen < NORMEXP_VECTOR_BYTES ? sixteen : NORMEXP_VECTOR_BYTES;
+    const std::uintptr_t bytes = -reinterpret_cast<std::uintptr_t>(out) % vector;
+    return bytes % sizeof(T) == 0 ? std::int64_t(bytes / sizeof(T)) : count;
+}
+// Writes f(at, valid), the results of the `valid` elements from `at` on, at most sixteen, for a block. `at` may be any
+// place: none of them may depend on which others it is taken with. runs(at): the results of `packed` sixteens.
+template <int packed, class T, class Runs, class F>
+NORMEXP_INLINE void map_block(Place<T> to, std::int64_t count, Runs runs, F f) {
     std::int64_t at = 0;
-    for (; at + lane_count <= count; at += lane_count) store_part(out + at, lane_count, f(at, lane_count));
-    if (at < count) store_part(out + at, int(count - at), f(at, int(count - at)));
+    const auto part = [&](std::int64_t valid) NORMEXP_INLINE_LAMBDA {
+        if (valid) store_part(to.out + at, int(valid), f(at, int(valid))), at += valid;
+    };
+    if (to.stream) {
+        const std::int64_t before = before_stream(to.out, count);
+        to.stream = before < count;
+        if (to.stream) part(before);
+    }
+    for (; at + packed * lane_count <= count; at += packed * lane_count) {
+        const auto results = runs(at);
+#pragma GCC unroll 8
+        for (int i = 0; i < packed; ++i) put_sixteen(to, at + i * lane_count, results.of[i]);
+    }
+    for (; at + lane_count <= count; at += lane_count) put_sixteen(to, at, f(at, lane_count));
+    part(count - at);
+}
+template <class T, class F>
+NORMEXP_INLINE void map_block(Place<T> to, std::int64_t count, F f) {
+    struct One {
+        decltype(f(0, lane_count)) of[1];
+    };
+    map_block<1>(to, count, [&](std::int64_t at) NORMEXP_INLINE_LAMBDA { return One{{f(at, lane_count)}}; }, f);
 }
 template <class T>
 NORMEXP_INLINE Lanes load_part(const T* x, std::int64_t at, int count) {
@@ -335,11 +381,11 @@ NORMEXP_INLINE auto load_compared_part(const T* x, std::int64_t at, int count) {
 
 // From the logits, in the arithmetic that any of them can be computed in.
 template <bool scaled, class Width, class T>
-NORMEXP_INLINE void softmax_wide_block(const T* x, T* out, std::int64_t count, double base, Num<Width, double> factor,
+NORMEXP_INLINE void softmax_wide_block(const T* x, Place<T> to, std::int64_t count, double base, Num<Width, double> factor,
                                        const Scale& scale) {
     const auto words = spread(factor);
     const Lanes from = broadcast<Lanes>(base);
-    map_block(out, count, [&](std::int64_t at, int valid) NORMEXP_INLINE_LAMBDA {
+    map_block(to, count, [&](std::int64_t at, int valid) NORMEXP_INLINE_LAMBDA {
         Lanes logits = load_part(x, at, valid);
         return softmax_of(exp<Width>(difference<Width, scaled>(logits, from, scale)), words);
     });
@@ -354,52 +400,83 @@ NORMEXP_INLINE bool fits_single(double factor) {
     return (size >= single_least && size <= single_most) || factor == 0;
 }
 
-// Softmax of one block, times `gain`, into `out`. e: its exponentials, or null; read() gives its logits, if needed.
+template <class T>
+NORMEXP_INLINE void store_one(char* out, double value) {
+    T buffer[lane_count];
+    store(buffer, broadcast<Lanes>(value));
+    std::memcpy(out, buffer, sizeof(T));
+}
+
+// One place of a block where another value stands instead of softmax.
+struct Exception {
+    std::int64_t place = -1;
+    double value = 0.0;
+};
+// Puts an exponential among those kept that the map takes to the value, to the bit: the quotient, in two floats, is good to
+// 2^-47, and the product is rounded to a value that the type has. false if it cannot.
+template <class T>
+NORMEXP_INLINE bool put_exponential(Lanes* kept, const Exception& other, double factor) {
+    char stored[sizeof(T)];
+    store_one<T>(stored, other.value);
+    const double e = value_at<T>(stored) / factor, size = e < 0 ? -e : e;
+    if (!(size > 0x1p-60 && size < 0x1p120)) return false;  // NaN, and where a second word would not be a normal float
+    auto* const floats = reinterpret_cast<float*>(kept) + other.place;
+    floats[0] = float(e), floats[block_size] = float(e - double(floats[0]));
+    return true;
+}
+
+// Softmax of one block, times `gain`. e: its exponentials, or null; read() gives its logits, if needed. Returns whether the
+// exception, if there is one, has been made.
 template <bool scaled, class Width, class T, class Read>
-NORMEXP_INLINE void softmax_block(Read read, T* out, std::int64_t count, double base, const State<Width, double>& state,
-                                  const Scale& scale, const Num<Width, Lanes>* e, double gain) {
+NORMEXP_INLINE bool softmax_block(Read read, Place<T> to, std::int64_t count, double base,
+                                  const State<Width, double>& state, const Scale& scale, Num<Width, Lanes>* e,
+                                  double gain, const Exception& other = Exception{}) {
     const auto factor = times(factor_of<Width, scaled>(base, state, scale), gain);
-    const T* const x = e ? nullptr : read();
     if constexpr (__is_same(Width, Single) && !scaled)
         if (is_single<Width, scaled>(base)) {
             const double whole = factor * single_factor(base);
-            if (!fits_single(whole))
-                return softmax_wide_block<scaled, Width>(e ? read() : x, out, count, base, factor, scale);
+            if (!fits_single(whole)) return softmax_wide_block<scaled, Width>(read(), to, count, base, factor, scale), false;
             const SingleFactor words = single_words(broadcast<Lanes>(whole));
-            const SingleBase from = single_base(broadcast<FloatLanes>(base));
-            if (e)
-                return map_block(out, count, [&](std::int64_t at, int) NORMEXP_INLINE_LAMBDA {
-                    return softmax_of(kept_single(e + at / lane_count), words);
+            if (e) {
+                const bool made = other.place >= 0 && put_exponential<T>(e, other, whole);
+                map_block(to, count, [&](std::int64_t at, int) NORMEXP_INLINE_LAMBDA {
+                    return softmax_of(kept_in_block(e, at), words);
                 });
-            constexpr int run_length = single_pack * lane_count;
-            const std::int64_t runs = count / run_length * run_length;
-            for (std::int64_t at = 0; at < runs; at += run_length) {
-                const auto p = exp_single(each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA {
-                                              return load_floats(x + at + i * lane_count);
-                                          }),
-                                          from);
-                const auto results = each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA {
-                    return softmax_of(Two<FloatLanes>{p.hi.of[i], p.lo.of[i]}, words);
-                });
-                for (int i = 0; i < single_pack; ++i) store_floats(out + at + i * lane_count, results.of[i]);
+                return made;
             }
-            return map_block(out + runs, count - runs, [&](std::int64_t at, int valid) NORMEXP_INLINE_LAMBDA {
-                return softmax_of(exp_single(load_compared_part(x + runs, at, valid), from), words);
-            });
+            const T* const x = read();
+            const SingleBase from = single_base(broadcast<FloatLanes>(base));
+            map_block<single_pack>(
+                to, count,
+                [&](std::int64_t at) NORMEXP_INLINE_LAMBDA {
+                    const auto p = exp_single(each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA {
+                                                  return load_floats(x + at + i * lane_count);
+                                              }),
+                                              from);
+                    return each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA {
+                        return softmax_of(Two<FloatLanes>{p.hi.of[i], p.lo.of[i]}, words);
+                    });
+                },
+                [&](std::int64_t at, int valid) NORMEXP_INLINE_LAMBDA {
+                    return softmax_of(exp_single(load_compared_part(x, at, valid), from), words);
+                });
+            return false;
         }
     if (e)
-        return map_block(out, count, [&, words = spread(factor)](std::int64_t at, int) NORMEXP_INLINE_LAMBDA {
+        map_block(to, count, [&, words = spread(factor)](std::int64_t at, int) NORMEXP_INLINE_LAMBDA {
             return softmax_of(e[at / lane_count], words);
         });
-    softmax_wide_block<scaled, Width>(x, out, count, base, factor, scale);
+    else
+        softmax_wide_block<scaled, Width>(read(), to, count, base, factor, scale);
+    return false;
 }
 
 template <bool scaled, class Width, class T>
-NORMEXP_INLINE void log_softmax_block(const T* x, T* out, std::int64_t count, const State<Width, double>& state,
+NORMEXP_INLINE void log_softmax_block(const T* x, Place<T> to, std::int64_t count, const State<Width, double>& state,
                                       const Scale& scale) {
     const Lanes max = broadcast<Lanes>(state.max);
     const auto log_sum = spread(log1p<Width>(state.rest));
-    map_block(out, count, [&](std::int64_t at, int valid) NORMEXP_INLINE_LAMBDA {
+    map_block(to, count, [&](std::int64_t at, int valid) NORMEXP_INLINE_LAMBDA {
         Lanes logits = load_part(x, at, valid);
         return log_softmax_of(difference<Width, scaled>(logits, max, scale), log_sum);
     });
@@ -411,11 +488,30 @@ NORMEXP_INLINE bool is_bad(const State<Width, double>& state) {
     return !(leading(state.rest) < infinity) || !(state.max < infinity) || !(state.max > -infinity);
 }
 
-// Maps the row's blocks [first, last). maxima: those of all blocks; kept: the exponentials of fold_block, or null; gain:
-// what softmax is multiplied by, for a gradient.
+// Softmax of a row's block, times `gain`, with an exception (its place counted from the row's first element). max: the
+// block's; e: its exponentials of fold_block, or null.
+template <bool scaled, class T, class Width>
+NORMEXP_INLINE void map_softmax(Row<T>& row, std::int64_t block, const State<Width, double>& state, const Scale& scale,
+                                double max, Num<Width, Lanes>* e, double gain, Exception other) {
+    const double base = base_of<Width, scaled>(max, state.max, scale);
+    if (base != max) e = nullptr;
+    other.place -= block * block_size;
+    if (other.place >= row.count(block)) other.place = -1;
+    // Not straight to its place: exponentials kept sixteen by sixteen, which only count from the row's first; and a block
+    // with an exception that is not among its exponentials, because to touch what has gone past the caches would fetch it.
+    const bool in_words = is_single<Width, scaled>(base);
+    const Place<T> to = (e && !in_words) || (!e && other.place >= 0) ? row.buffer() : row.place(block);
+    const auto read = [&] { return row.read(block); };
+    const bool made = softmax_block<scaled>(read, to, row.count(block), base, state, scale, e, gain, other);
+    if (other.place >= 0 && !made) store_one<T>(reinterpret_cast<char*>(to.out + other.place), other.value);
+    row.write(block, to);
+}
+
+// Maps the row's blocks [first, last). maxima: those of all blocks; kept: the exponentials of the first blocks, or null.
 template <bool scaled, class T, class Width = typename Native<T>::Width>
 static void map_row(Row<T>& row, std::int64_t first, std::int64_t last, const State<Width, double>& state,
-                    const Scale& scale, const double* maxima, const Num<Width, Lanes>* kept, double gain = 1.0) {
+                    const Scale& scale, const double* maxima, Num<Width, Lanes>* kept, double gain = 1.0,
+                    const Exception& other = Exception{}) {
     // A bad row is filled, so that even the NaN has the same bits everywhere.
     if (is_bad(state) || !row.any) {
         const double value = row.any ? quiet_nan : row.job.op == Op::softmax ? 0.0 : -infinity;
@@ -424,16 +520,14 @@ static void map_row(Row<T>& row, std::int64_t first, std::int64_t last, const St
     }
     for (std::int64_t block = first; block < last; ++block) {
         if (row.job.op == Op::log_softmax) {
-            log_softmax_block<scaled>(row.read(block), row.results(block), row.count(block), state, scale);
+            const Place<T> to = row.place(block);
+            log_softmax_block<scaled>(row.read(block), to, row.count(block), state, scale);
+            row.write(block, to);
         } else {
-            const double base = base_of<Width, scaled>(maxima[block], state.max, scale);
-            const auto* e = kept && block < Kept<Width>::most_blocks && base == maxima[block]
-                                ? kept + block * (block_size / lane_count)
-                                : nullptr;
-            const auto read = [&] { return row.read(block); };
-            softmax_block<scaled>(read, row.results(block), row.count(block), base, state, scale, e, gain);
+            auto* const e =
+                kept && block < Kept<Width>::most_blocks ? kept + block * (block_size / lane_count) : nullptr;
+            map_softmax<scaled>(row, block, state, scale, maxima[block], e, gain, other);
         }
-        row.write(block);
     }
 }
 
@@ -489,13 +583,6 @@ static double logsumexp_row(Row<T>& row, const State<typename Native<T>::Width, 
         value = state_value(reduce_row<Exact>(row));
     if (state.max <= 0 && cancels(value, state.max, exact_margin)) value = fixed_point_value(row);
     return value;
-}
-
-template <class T>
-NORMEXP_INLINE void store_one(char* out, double value) {
-    T buffer[lane_count];
-    store(buffer, broadcast<Lanes>(value));
-    std::memcpy(out, buffer, sizeof(T));
 }
 
 NORMEXP_INLINE void store_state(char* out, const State<Wide, double>& state, bool any) {
