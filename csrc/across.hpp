@@ -102,7 +102,6 @@ struct Across {
             const auto e = exp_single(v, base);
 #pragma GCC unroll 4
             for (int k = 0; k < K; ++k) {
-                if (keeps) keep_single(&kept[i + k], {e.hi.of[k], e.lo.of[k]});
                 f(i + k, v.of[k], Two<FloatLanes>{e.hi.of[k], e.lo.of[k]});
             }
             i += K;
@@ -118,7 +117,9 @@ struct Across {
         Lanes sums[lane_count];
         FloatLanes lows[lane_count];
         LaneMask seen = no_lane();  // the rows whose first maximum has gone by: that one is left out
-        const auto others = [&](FloatLanes v, Two<FloatLanes> e) NORMEXP_INLINE_LAMBDA -> Two<FloatLanes> {
+        const auto others = [&](std::int64_t i, FloatLanes v, Two<FloatLanes> e)
+                                NORMEXP_INLINE_LAMBDA -> Two<FloatLanes> {
+            if (keeps) keep_single(&kept[i], e);
             const LaneMask is_max = equal(v, max), left_out = but_not(is_max, seen);
             seen = seen | is_max;
             return {zero_where(left_out, e.hi), zero_where(left_out, e.lo)};
@@ -126,11 +127,11 @@ struct Across {
         // The first sixteen classes begin a partial sum each.
         const std::int64_t begun = last - first < lane_count ? last : first + lane_count;
         each_exp(first, begun, base, [&](std::int64_t i, FloatLanes v, Two<FloatLanes> e) NORMEXP_INLINE_LAMBDA {
-            e = others(v, e);
+            e = others(i, v, e);
             sums[i - first] = widen(e.hi), lows[i - first] = e.lo;
         });
         each_exp(begun, last, base, [&](std::int64_t i, FloatLanes v, Two<FloatLanes> e) NORMEXP_INLINE_LAMBDA {
-            e = others(v, e);
+            e = others(i, v, e);
             const int k = int(i % lane_count);
             sums[k] = sums[k] + widen(e.hi), lows[k] = lows[k] + e.lo;
         });
@@ -138,19 +139,47 @@ struct Across {
         return single_rest(tree_sum(sums, lows, used), single_factor(widen(from)));
     }
 
-    // As fold_shares() in lse.hpp. Only where |from| <= single_limit in every lane.
-    Lanes fold_shares_across(std::int64_t first, std::int64_t last, FloatLanes from) {
+    // As sum_shares() in lse.hpp. Only where |from| <= single_limit in every lane. The exponentials of up to across_limit
+    // classes are kept first, and summed then, partial sum after partial sum, in registers: brought up to date in memory class
+    // by class, the sums' stores took longer than the exponentials.
+    Lanes sum_shares_across(std::int64_t first, std::int64_t last, FloatLanes from) {
         const SingleBase base = single_base(from);
-        const int used = last - first < lane_count ? int(last - first) : lane_count;
         BiasedSum partial[lane_count];
-        for (int i = 0; i < used; ++i) partial[i] = biased_sum();
-        each_exp(first, last, base, [&](std::int64_t i, FloatLanes, Two<FloatLanes> e) NORMEXP_INLINE_LAMBDA {
-            fold_into(partial[(i - first) % lane_count], e);
-        });
-        Lanes sums[lane_count];
-        FloatLanes lows[lane_count];
-        for (int i = 0; i < used; ++i) sums[i] = widen(without_bias(partial[i])), lows[i] = partial[i].low;
-        return tree_sum(sums, lows, used) * single_factor(widen(from)) - broadcast<Lanes>(1.0);
+        const bool short_block = last - first <= lane_count, one_chunk = last - first <= across_limit;
+        for (std::int64_t chunk = first; chunk < last; chunk += across_limit) {
+            const std::int64_t end = chunk + across_limit < last ? chunk + across_limit : last;
+            each_exp(chunk, end, base,
+                     [&](std::int64_t i, FloatLanes, Two<FloatLanes> e)
+                         NORMEXP_INLINE_LAMBDA { keep_single(&kept[i - chunk], e); });
+            if (one_chunk) break;
+            for (int k = 0; k < lane_count; ++k) {
+                BiasedSum sum = chunk == first ? biased_sum() : partial[k];
+                for (std::int64_t i = k; i < end - chunk; i += lane_count) fold_into(sum, kept_single(&kept[i]));
+                partial[k] = sum;
+            }
+        }
+        const auto sum_of = [&](int k) NORMEXP_INLINE_LAMBDA {
+            if (short_block) return kept_single(&kept[k]);
+            BiasedSum sum = one_chunk ? biased_sum() : partial[k];
+            if (one_chunk)
+                for (std::int64_t i = k; i < last - first; i += lane_count) fold_into(sum, kept_single(&kept[i]));
+            return Two<FloatLanes>{without_bias(sum), sum.low};
+        };
+        // The first step of the tree, as the sums come.
+        constexpr int half = lane_count / 2;
+        const int used = last - first < lane_count ? int(last - first) : lane_count;
+        Lanes sums[half];
+        FloatLanes lows[half];
+#pragma GCC unroll 8
+        for (int k = 0; k < half; ++k) {
+            if (k >= used) break;
+            const Two<FloatLanes> a = sum_of(k);
+            sums[k] = widen(a.hi), lows[k] = a.lo;
+            if (k + half >= used) continue;
+            const Two<FloatLanes> b = sum_of(k + half);
+            sums[k] = sums[k] + widen(b.hi), lows[k] = lows[k] + b.lo;
+        }
+        return tree_sum<half>(sums, lows, used);
     }
 
     // Sets `fine` to false where a row needs the arithmetic of another.
@@ -165,7 +194,7 @@ struct Across {
             const unsigned singles =
                 equal_lanes(where_greater(larger(from, -from), broadcast<Lanes>(single_limit), one, zero), 0.0);
             if (singles == every_lane)
-                return {max, job.op == Op::softmax ? fold_shares_across(first, last, narrow(from))
+                return {max, job.op == Op::softmax ? sum_shares_across(first, last, narrow(from)) * single_factor(from) - one
                                                    : poisoned(fold_single_across(first, last, best, narrow(from)))};
             if (singles) fine = false;
             all_single = false;
@@ -195,17 +224,12 @@ struct Across {
         return state;
     }
 
-    NORMEXP_INLINE void store_any(T* to, Lanes v) { store(to, v); }
-    NORMEXP_INLINE void store_any(T* to, FloatLanes v) { store_floats(to, v); }
-
     // Writes f(i), class i of the sixteen rows.
     template <class F>
     void write(char* out, F f) {
         const std::int64_t apart = rows_axis().out;
-        if (staged && apart != sizeof(T) && classes_side_by_side(job.row[0].out)) {
-            for (std::int64_t i = 0; i < job.length; ++i) store_any(buffer + i * lane_count, f(i));
-            return lanes_to_rows(buffer, job.length, out, apart);
-        }
+        if (staged && apart != sizeof(T) && classes_side_by_side(job.row[0].out))
+            return lanes_to_rows<T>(f, job.length, out, apart);
         visit_row([&](std::int64_t i, const Offsets& in_row) NORMEXP_INLINE_LAMBDA {
             char* to = out + in_row.out;
             if (apart == sizeof(T)) {
@@ -287,9 +311,25 @@ struct Across {
         return fine && !(maxima && may_be_single && !all_single);
     }
 
+    // softmax_row_of_one_block() in rows.hpp.
+    bool softmax_of_one_block(const Offsets& at) {
+        move_to(at);
+        const FloatLanes max = block_max_across(0, job.length), zero = broadcast<FloatLanes>(0.0);
+        const FloatLanes far = where_greater(larger(max, zero - max), broadcast<FloatLanes>(single_limit), max, zero);
+        if (equal_lanes(far, 0.0) != every_lane) return false;
+        const Lanes sum = sum_shares_across(0, job.length, max);
+        if (!all_zero(sum - sum)) return false;
+        const SingleFactor words = single_words(broadcast<Lanes>(1.0) / sum);
+        write(job.out + at.out,
+              [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept_single(&kept[i]), words); });
+        return true;
+    }
+
     // Handles rows [row, row + 16) and returns true, or returns false if one of them is for rows.hpp.
     bool handle(std::int64_t row) {
         const Offsets at = row_offsets(job, row);
+        if constexpr (may_be_single)
+            if (job.op == Op::softmax && job.length <= across_limit) return softmax_of_one_block(at);
         State<Width, Lanes> state;
         if (!reduce_at(at, state)) return false;
         char* out = job.out + at.out;

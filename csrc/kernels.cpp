@@ -21,6 +21,8 @@ static void one_row(Row<T>& row, const Scale& scale, std::int64_t index, Kept<Wi
     }
     const std::int64_t blocks = block_count(job);
     if (job.op == Op::softmax) {
+        if constexpr (__is_same(Width, Single) && !scaled)
+            if (blocks == 1 && softmax_of_one_block(row, kept.of(0))) return;
         const auto state = reduce_row<Width, scaled, true, true>(row, scale, &kept);
         map_row<scaled>(row, 0, blocks, state, scale, kept.maxima, kept.exponentials);
         return;

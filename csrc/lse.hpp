@@ -51,9 +51,9 @@ NORMEXP_INLINE Num<Width, V> difference(V x, V max, const Scale& scale) {
 }
 
 // Sum of sixteen partial sums in the order of sum_lanes(). Those from `used` on are zero, and are passed over.
-template <class N>
+template <int count = lane_count, class N>
 NORMEXP_INLINE N tree_sum(N* partial, std::int64_t used = lane_count) {
-    for (int width = lane_count / 2; width > 0; width /= 2)
+    for (int width = count / 2; width > 0; width /= 2)
         for (int i = 0; i < width && i + width < used; ++i) partial[i] = add(partial[i], partial[i + width]);
     return partial[0];
 }
@@ -124,8 +124,9 @@ NORMEXP_INLINE double single_factor(double base) {
 NORMEXP_INLINE Lanes single_factor(Lanes base) { return single_correction(base, widen(single_steps(narrow(base)))); }
 // Partial sums in two words, of which the second comes to less than 2^-16 of the whole: adding those in floats loses 2^-40.
 NORMEXP_INLINE double sum_lanes(Lanes first, FloatLanes second) { return sum_lanes(first) + double(sum_lanes(second)); }
+template <int count = lane_count>
 NORMEXP_INLINE Lanes tree_sum(Lanes* first, FloatLanes* second, std::int64_t used) {
-    return tree_sum(first, used) + widen(tree_sum(second, used));
+    return tree_sum<count>(first, used) + widen(tree_sum<count>(second, used));
 }
 NORMEXP_INLINE double single_rest(double sum, double factor) {
     const double rest = sum * factor;
@@ -205,6 +206,11 @@ NORMEXP_INLINE void visit_sixteens(std::int64_t count, std::int64_t special, Run
     if (at < count) part(at, special >= at ? int(special - at) : lane_count, int(count - at));
 }
 
+template <class T>
+NORMEXP_INLINE auto load_compared_part(const T* x, std::int64_t at, int count) {
+    return count == lane_count ? load_compared(x + at) : load_compared_first(x + at, count, x[0]);
+}
+
 // What comes next in memory, the next block or row, arrives while this one is computed.
 NORMEXP_INLINE void prefetch_behind(const void* x) { __builtin_prefetch(x); }
 
@@ -223,12 +229,17 @@ NORMEXP_INLINE void fold_into(BiasedSum& s, Two<FloatLanes> e) {
 }
 NORMEXP_INLINE FloatLanes without_bias(const BiasedSum& s) { return s.sum - broadcast<FloatLanes>(sum_bias); }  // exact
 
-// For softmax, which needs the sum but not relative to its largest term: that one is not left out. Cheaper than
-// fold_single(), which keeps the digits of a small rest by adding in double (docs/performance.md).
+// The sum of a block's exponentials as exp_single() makes them, for softmax: it needs the sum, but not relative to the
+// largest term, which is not left out. Cheaper than fold_single(), which keeps the digits of a small rest by adding in
+// double (docs/performance.md).
 template <bool keep, class T>
-NORMEXP_INLINE double fold_shares(const T* x, std::int64_t count, double from, Lanes* kept, const char* out) {
+NORMEXP_INLINE double sum_shares(const T* x, std::int64_t count, double from, Lanes* kept, const char* out) {
     const SingleBase base = single_base(broadcast<FloatLanes>(from));
-    const double factor = single_factor(from);  // before the loop: it does not wait for the sum
+    if (count <= lane_count) {  // nothing to add up but the lanes
+        const Two<FloatLanes> e = exp_single(load_compared_part(x, 0, int(count)), base);
+        if constexpr (keep) keep_in_block(kept, 0, e);
+        return sum_lanes(widen(first_lanes(e.hi, int(count))), first_lanes(e.lo, int(count)));
+    }
     BiasedSum sum = biased_sum();
     visit_sixteens<single_pack * lane_count>(
         count, count,
@@ -254,7 +265,7 @@ NORMEXP_INLINE double fold_shares(const T* x, std::int64_t count, double from, L
             if constexpr (keep) keep_in_block(kept, at, e);
             fold_into(sum, first_lanes(e, valid));
         });
-    return sum_lanes(widen(without_bias(sum)), sum.low) * factor - 1.0;
+    return sum_lanes(widen(without_bias(sum)), sum.low);
 }
 
 template <bool keep, class T>
@@ -306,7 +317,7 @@ static State<Width, double> fold_block(const T* x, std::int64_t count, const Sca
     // All -inf, or NaN: measure from 0, which gives exp(-inf) = 0 and keeps NaN.
     const double from = max == -infinity ? 0.0 : max;
     if constexpr (for_softmax && __is_same(Width, Single) && !scaled)
-        if (is_single<Width, scaled>(from)) return {max, fold_shares<keep>(x, count, from, kept, out)};
+        if (is_single<Width, scaled>(from)) return {max, sum_shares<keep>(x, count, from, kept, out) * single_factor(from) - 1.0};
     const std::int64_t skipped = first_equal(x, count, max);
     if constexpr (__is_same(Width, Single) && !scaled)
         if (is_single<Width, scaled>(from)) return {max, fold_single<keep>(x, count, from, skipped, kept)};

@@ -374,11 +374,6 @@ template <class T>
 NORMEXP_INLINE Lanes load_part(const T* x, std::int64_t at, int count) {
     return count == lane_count ? load(x + at) : load_first(x + at, count, x[0]);
 }
-template <class T>
-NORMEXP_INLINE auto load_compared_part(const T* x, std::int64_t at, int count) {
-    return count == lane_count ? load_compared(x + at) : load_compared_first(x + at, count, x[0]);
-}
-
 // From the logits, in the arithmetic that any of them can be computed in.
 template <bool scaled, class Width, class T>
 NORMEXP_INLINE void softmax_wide_block(const T* x, Place<T> to, std::int64_t count, double base, Num<Width, double> factor,
@@ -529,6 +524,26 @@ static void map_row(Row<T>& row, std::int64_t first, std::int64_t last, const St
             map_softmax<scaled>(row, block, state, scale, maxima[block], e, gain, other);
         }
     }
+}
+
+// Softmax of a row of one block in float arithmetic: its exponentials over their sum, whatever they are measured from.
+// false, and nothing written, where another arithmetic is called for.
+template <class T>
+NORMEXP_INLINE bool softmax_of_one_block(Row<T>& row, Lanes* kept) {
+    const std::int64_t count = row.job.length;
+    const T* const x = row.read(0);
+    const double max = block_max(x, count);
+    if (!is_single<Single, false>(max)) return false;
+    const Place<T> to = row.place(0);
+    const char* const fetched = row.out_contiguous() && !to.stream ? row.out : nullptr;
+    const double sum = sum_shares<true>(x, count, max, kept, fetched);
+    if (!(sum < infinity)) return false;  // NaN
+    const SingleFactor words = single_words(broadcast<Lanes>(1.0 / sum));
+    map_block(to, count, [&](std::int64_t at, int) NORMEXP_INLINE_LAMBDA {
+        return softmax_of(kept_in_block(kept, at), words);
+    });
+    row.write(0, to);
+    return true;
 }
 
 // ---- logsumexp ---------------------------------------------------------------------------------------------------------
