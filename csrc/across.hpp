@@ -99,10 +99,10 @@ struct Across {
         std::int64_t i = first;
         const auto step = [&]<int K>(std::integral_constant<int, K>) NORMEXP_INLINE_LAMBDA {
             const auto v = each<K>([&](int k) NORMEXP_INLINE_LAMBDA { return load_floats(logits(i + k)); });
-            const auto e = exp_single(v, base);
+            const auto e = exp_of<T>(v, base);
 #pragma GCC unroll 4
             for (int k = 0; k < K; ++k) {
-                f(i + k, v.of[k], Two<FloatLanes>{e.hi.of[k], e.lo.of[k]});
+                f(i + k, v.of[k], part(e, k));
             }
             i += K;
         };
@@ -117,23 +117,23 @@ struct Across {
         Lanes sums[lane_count];
         FloatLanes lows[lane_count];
         LaneMask seen = no_lane();  // the rows whose first maximum has gone by: that one is left out
-        const auto others = [&](std::int64_t i, FloatLanes v, Two<FloatLanes> e)
-                                NORMEXP_INLINE_LAMBDA -> Two<FloatLanes> {
+        const auto others = [&](std::int64_t i, FloatLanes v, Exp<T> e) NORMEXP_INLINE_LAMBDA -> Exp<T> {
             if (keeps) keep_single(&kept[i], e);
             const LaneMask is_max = equal(v, max), left_out = but_not(is_max, seen);
             seen = seen | is_max;
-            return {zero_where(left_out, e.hi), zero_where(left_out, e.lo)};
+            return zero_where(left_out, e);
         };
         // The first sixteen classes begin a partial sum each.
         const std::int64_t begun = last - first < lane_count ? last : first + lane_count;
-        each_exp(first, begun, base, [&](std::int64_t i, FloatLanes v, Two<FloatLanes> e) NORMEXP_INLINE_LAMBDA {
+        each_exp(first, begun, base, [&](std::int64_t i, FloatLanes v, Exp<T> e) NORMEXP_INLINE_LAMBDA {
             e = others(i, v, e);
-            sums[i - first] = widen(e.hi), lows[i - first] = e.lo;
+            const FloatLanes none = broadcast<FloatLanes>(0.0);
+            sums[i - first] = widen(first_word(e)), lows[i - first] = add_second_word(none, e);
         });
-        each_exp(begun, last, base, [&](std::int64_t i, FloatLanes v, Two<FloatLanes> e) NORMEXP_INLINE_LAMBDA {
+        each_exp(begun, last, base, [&](std::int64_t i, FloatLanes v, Exp<T> e) NORMEXP_INLINE_LAMBDA {
             e = others(i, v, e);
             const int k = int(i % lane_count);
-            sums[k] = sums[k] + widen(e.hi), lows[k] = lows[k] + e.lo;
+            sums[k] = sums[k] + widen(first_word(e)), lows[k] = add_second_word(lows[k], e);
         });
         const int used = int(begun - first);
         return single_rest(tree_sum(sums, lows, used), single_factor(widen(from)));
@@ -144,41 +144,48 @@ struct Across {
     // by class, the sums' stores took longer than the exponentials.
     Lanes sum_shares_across(std::int64_t first, std::int64_t last, FloatLanes from) {
         const SingleBase base = single_base(from);
-        BiasedSum partial[lane_count];
+        using Sum = decltype(no_shares<T>());
+        Sum partial[lane_count];
         const bool short_block = last - first <= lane_count, one_chunk = last - first <= across_limit;
         for (std::int64_t chunk = first; chunk < last; chunk += across_limit) {
             const std::int64_t end = chunk + across_limit < last ? chunk + across_limit : last;
             each_exp(chunk, end, base,
-                     [&](std::int64_t i, FloatLanes, Two<FloatLanes> e)
+                     [&](std::int64_t i, FloatLanes, Exp<T> e)
                          NORMEXP_INLINE_LAMBDA { keep_single(&kept[i - chunk], e); });
             if (one_chunk) break;
             for (int k = 0; k < lane_count; ++k) {
-                BiasedSum sum = chunk == first ? biased_sum() : partial[k];
-                for (std::int64_t i = k; i < end - chunk; i += lane_count) fold_into(sum, kept_single(&kept[i]));
+                Sum sum = chunk == first ? no_shares<T>() : partial[k];
+                for (std::int64_t i = k; i < end - chunk; i += lane_count) fold_into(sum, kept_single<T>(&kept[i]));
                 partial[k] = sum;
             }
         }
-        const auto sum_of = [&](int k) NORMEXP_INLINE_LAMBDA {
-            if (short_block) return kept_single(&kept[k]);
-            BiasedSum sum = one_chunk ? biased_sum() : partial[k];
-            if (one_chunk)
-                for (std::int64_t i = k; i < last - first; i += lane_count) fold_into(sum, kept_single(&kept[i]));
-            return Two<FloatLanes>{without_bias(sum), sum.low};
-        };
         // The first step of the tree, as the sums come.
         constexpr int half = lane_count / 2;
         const int used = last - first < lane_count ? int(last - first) : lane_count;
         Lanes sums[half];
         FloatLanes lows[half];
+        const auto add_up = [&](auto sum_of) NORMEXP_INLINE_LAMBDA {
+            const FloatLanes none = broadcast<FloatLanes>(0.0);
 #pragma GCC unroll 8
-        for (int k = 0; k < half; ++k) {
-            if (k >= used) break;
-            const Two<FloatLanes> a = sum_of(k);
-            sums[k] = widen(a.hi), lows[k] = a.lo;
-            if (k + half >= used) continue;
-            const Two<FloatLanes> b = sum_of(k + half);
-            sums[k] = sums[k] + widen(b.hi), lows[k] = lows[k] + b.lo;
-        }
+            for (int k = 0; k < half; ++k) {
+                if (k >= used) break;
+                const auto a = sum_of(k);
+                sums[k] = whole_first(a), lows[k] = add_second_word(none, a);
+                if (k + half >= used) continue;
+                const auto b = sum_of(k + half);
+                sums[k] = sums[k] + whole_first(b), lows[k] = add_second_word(lows[k], b);
+            }
+        };
+        if (short_block)
+            add_up([&](int k) NORMEXP_INLINE_LAMBDA { return kept_single<T>(&kept[k]); });
+        else if (one_chunk)
+            add_up([&](int k) NORMEXP_INLINE_LAMBDA {
+                Sum sum = no_shares<T>();
+                for (std::int64_t i = k; i < last - first; i += lane_count) fold_into(sum, kept_single<T>(&kept[i]));
+                return value_of(sum);
+            });
+        else
+            add_up([&](int k) NORMEXP_INLINE_LAMBDA { return value_of(partial[k]); });
         return tree_sum<half>(sums, lows, used);
     }
 
@@ -266,10 +273,10 @@ struct Across {
         const auto share = [&](Lanes b)
                                NORMEXP_INLINE_LAMBDA { return times(factor(b, state), gain) * single_factor(b); };
         SingleBase from;
-        SingleFactor words;
+        decltype(factor_words<T>(Lanes{})) words;
         const auto start = [&](std::int64_t block) {
             const Lanes b = base(block, state), whole = share(b);
-            from = single_base(narrow(b)), words = single_words(whole);
+            from = single_base(narrow(b)), words = factor_words<T>(whole);
             return all_fit_single(whole);
         };
         if (maxima)
@@ -277,11 +284,11 @@ struct Across {
                 if (!all_fit_single(share(base(block, state)))) return false;
         if (!start(0)) return false;
         if (staged) {
-            write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept_single(&kept[i]), words); });
+            write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept_single<T>(&kept[i]), words); });
         } else {
             write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
                 if (i % block_size == 0 && i > 0) start(i / block_size);
-                return softmax_of(exp_single(load_floats(logits(i)), from), words);
+                return softmax_of(exp_of<T>(load_floats(logits(i)), from), words);
             });
         }
         return true;
@@ -290,7 +297,7 @@ struct Across {
         const Lanes zero = broadcast<Lanes>(0.0), one = broadcast<Lanes>(1.0);
         const Lanes size = where_greater(zero, factor, -factor, factor);
         const Lanes small =
-            where_greater(broadcast<Lanes>(single_least), size, where_equal(size, zero, zero, one), zero);
+            where_greater(broadcast<Lanes>(least_factor<T>), size, where_equal(size, zero, zero, one), zero);
         return all_zero(small + where_greater(size, broadcast<Lanes>(single_most), one, zero));
     }
     // In whichever arithmetic the reduction was; false, and nothing written, where only rows.hpp can.
@@ -319,9 +326,9 @@ struct Across {
         if (equal_lanes(far, 0.0) != every_lane) return false;
         const Lanes sum = sum_shares_across(0, job.length, max);
         if (!all_zero(sum - sum)) return false;
-        const SingleFactor words = single_words(broadcast<Lanes>(1.0) / sum);
+        const auto words = factor_words<T>(broadcast<Lanes>(1.0) / sum);
         write(job.out + at.out,
-              [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept_single(&kept[i]), words); });
+              [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept_single<T>(&kept[i]), words); });
         return true;
     }
 

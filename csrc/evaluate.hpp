@@ -225,7 +225,7 @@ private:
         const auto part = [&](std::int64_t at, int left_out, int valid) NORMEXP_INLINE_LAMBDA {
             const FloatLanes d = distance(load_compared_part(x, at, valid));
             terms.add(d, scale_, [&](FloatLanes e) NORMEXP_INLINE_LAMBDA {
-                if (left_out < lane_count) e = clear_lane(e, left_out);
+                if (left_out < lane_count) e = without_lane(e, left_out);
                 return valid < lane_count ? first_lanes(e, valid) : e;
             });
         };

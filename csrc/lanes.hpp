@@ -381,17 +381,23 @@ NORMEXP_INLINE FloatLanes load_floats(const Half* p) {
 #endif
     return r;
 }
+// (GCC 12 splits a 64-byte __builtin_convertvector in two: the intrinsics keep it whole.)
 NORMEXP_INLINE FloatLanes load_floats(const BFloat* p) {
     FloatLanes r;
+#if NORMEXP_VECTOR_BYTES == 64
+    const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    r.part[0] = VecF(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+    return r;
+#else
     NORMEXP_EACH_FLOAT {
         HalfVecU16 half;
         std::memcpy(&half, p + i * floats_per_part, sizeof half);
         r.part[i] = VecF(__builtin_convertvector(half, VecU32) << 16);
     }
     return r;
+#endif
 }
 
-// (GCC 12 splits a 64-byte __builtin_convertvector in two: the intrinsics keep it whole.)
 NORMEXP_INLINE VecD widen(HalfVecF half) {
 #if NORMEXP_VECTOR_BYTES == 64
     return VecD(_mm512_cvtps_pd(__m256(half)));
@@ -458,7 +464,7 @@ NORMEXP_INLINE float sum_lanes(FloatLanes v) {
 NORMEXP_INLINE void store_floats(float* p, FloatLanes v) {
     NORMEXP_EACH_FLOAT std::memcpy(p + i * floats_per_part, &v.part[i], sizeof(VecF));
 }
-NORMEXP_INLINE FloatLanes clear_lane(FloatLanes v, int lane) {
+NORMEXP_INLINE FloatLanes without_lane(FloatLanes v, int lane) {
     float buffer[lane_count];
     store_floats(buffer, v);
     buffer[lane] = 0;
@@ -506,8 +512,12 @@ NORMEXP_INLINE void store_floats(BFloat* p, FloatLanes v) {
         const VecU32 nearest_even = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
         const VecU32 quiet_nan = (bits >> 16) | 0x40u;
         const VecU32 chosen = v.part[i] == v.part[i] ? nearest_even : quiet_nan;
+#if NORMEXP_VECTOR_BYTES == 64
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(__m512i(chosen)));
+#else
         const HalfVecU16 half = __builtin_convertvector(chosen, HalfVecU16);
         std::memcpy(p + i * floats_per_part, &half, sizeof half);
+#endif
     }
 }
 

@@ -68,6 +68,11 @@ NORMEXP_INLINE Two<double> sum_lanes(Two<Lanes> v) {
 
 // Set one lane to zero; keep the first ones.
 NORMEXP_INLINE void clear_lane(Lanes& v, int lane) { v = set_lane(v, lane, 0.0); }
+NORMEXP_INLINE void clear_lane(FloatLanes& v, int lane) { v = without_lane(v, lane); }
+NORMEXP_INLINE void clear_lane(Two<FloatLanes>& v, int lane) { clear_lane(v.hi, lane), clear_lane(v.lo, lane); }
+NORMEXP_INLINE Two<FloatLanes> zero_where(LaneMask mask, Two<FloatLanes> v) {
+    return {zero_where(mask, v.hi), zero_where(mask, v.lo)};
+}
 NORMEXP_INLINE void clear_lane(Two<Lanes>& v, int lane) { clear_lane(v.hi, lane), clear_lane(v.lo, lane); }
 NORMEXP_INLINE Two<Lanes> first_lanes(Two<Lanes> v, int count) {
     return {first_lanes(v.hi, count), first_lanes(v.lo, count)};
@@ -140,9 +145,14 @@ NORMEXP_INLINE void keep_single(Lanes* to, Two<FloatLanes> e) {
     auto* floats = reinterpret_cast<float*>(to);
     store_floats(floats, e.hi), store_floats(floats + lane_count, e.lo);
 }
-NORMEXP_INLINE Two<FloatLanes> kept_single(const Lanes* from) {
+NORMEXP_INLINE void keep_single(Lanes* to, FloatLanes e) { store_floats(reinterpret_cast<float*>(to), e); }
+template <class T>
+NORMEXP_INLINE Exp<T> kept_single(const Lanes* from) {
     const auto* floats = reinterpret_cast<const float*>(from);
-    return {load_floats(floats), load_floats(floats + lane_count)};
+    if constexpr (__is_same(Exp<T>, FloatLanes))
+        return load_floats(floats);
+    else
+        return {load_floats(floats), load_floats(floats + lane_count)};
 }
 
 // Of a block of one row: first words, then second words, so that sixteen can be taken from any place on.
@@ -150,9 +160,16 @@ NORMEXP_INLINE void keep_in_block(Lanes* block, std::int64_t at, Two<FloatLanes>
     auto* floats = reinterpret_cast<float*>(block) + at;
     store_floats(floats, e.hi), store_floats(floats + block_size, e.lo);
 }
-NORMEXP_INLINE Two<FloatLanes> kept_in_block(const Lanes* block, std::int64_t at) {
+NORMEXP_INLINE void keep_in_block(Lanes* block, std::int64_t at, FloatLanes e) {
+    store_floats(reinterpret_cast<float*>(block) + at, e);
+}
+template <class T>
+NORMEXP_INLINE Exp<T> kept_in_block(const Lanes* block, std::int64_t at) {
     const auto* floats = reinterpret_cast<const float*>(block) + at;
-    return {load_floats(floats), load_floats(floats + block_size)};
+    if constexpr (__is_same(Exp<T>, FloatLanes))
+        return load_floats(floats);
+    else
+        return {load_floats(floats), load_floats(floats + block_size)};
 }
 
 // ---- a block of one row: lanes along the row -------------------------------------------------------------------------
@@ -227,7 +244,30 @@ NORMEXP_INLINE void fold_into(BiasedSum& s, Two<FloatLanes> e) {
     s.low = s.low + ((e.hi - (sum - s.sum)) + e.lo);
     s.sum = sum;
 }
-NORMEXP_INLINE FloatLanes without_bias(const BiasedSum& s) { return s.sum - broadcast<FloatLanes>(sum_bias); }  // exact
+NORMEXP_INLINE Two<FloatLanes> value_of(const BiasedSum& s) {
+    return {s.sum - broadcast<FloatLanes>(sum_bias), s.low};  // exact
+}
+// Of one-word exponentials, in doubles.
+NORMEXP_INLINE void fold_into(Lanes& sum, FloatLanes e) { sum = sum + widen(e); }
+NORMEXP_INLINE Lanes value_of(Lanes sum) { return sum; }
+
+// Of one-word exponentials there is nothing to add.
+NORMEXP_INLINE FloatLanes add_second_word(FloatLanes sum, Lanes) { return sum; }
+
+// Either, as it begins.
+template <class T>
+NORMEXP_INLINE auto no_shares() {
+    if constexpr (__is_same(Exp<T>, FloatLanes))
+        return broadcast<Lanes>(0.0);
+    else
+        return biased_sum();
+}
+NORMEXP_INLINE Lanes whole_first(Two<FloatLanes> v) { return widen(v.hi); }
+NORMEXP_INLINE Lanes whole_first(FloatLanes v) { return widen(v); }
+NORMEXP_INLINE Lanes whole_first(Lanes v) { return v; }
+NORMEXP_INLINE double sum_of_lanes(Two<FloatLanes> v) { return sum_lanes(widen(v.hi), v.lo); }
+NORMEXP_INLINE double sum_of_lanes(Lanes v) { return sum_lanes(v); }
+NORMEXP_INLINE double sum_of_lanes(FloatLanes v) { return sum_lanes(widen(v)); }
 
 // The sum of a block's exponentials as exp_single() makes them, for softmax: it needs the sum, but not relative to the
 // largest term, which is not left out. Cheaper than fold_single(), which keeps the digits of a small rest by adding in
@@ -236,36 +276,36 @@ template <bool keep, class T>
 NORMEXP_INLINE double sum_shares(const T* x, std::int64_t count, double from, Lanes* kept, const char* out) {
     const SingleBase base = single_base(broadcast<FloatLanes>(from));
     if (count <= lane_count) {  // nothing to add up but the lanes
-        const Two<FloatLanes> e = exp_single(load_compared_part(x, 0, int(count)), base);
+        const Exp<T> e = exp_of<T>(load_compared_part(x, 0, int(count)), base);
         if constexpr (keep) keep_in_block(kept, 0, e);
-        return sum_lanes(widen(first_lanes(e.hi, int(count))), first_lanes(e.lo, int(count)));
+        return sum_of_lanes(first_lanes(e, int(count)));
     }
-    BiasedSum sum = biased_sum();
+    auto sum = no_shares<T>();
     visit_sixteens<single_pack * lane_count>(
         count, count,
         [&](std::int64_t at) NORMEXP_INLINE_LAMBDA {
-            const auto e = exp_single(
+            const auto e = exp_of<T>(
                 each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA { return load_floats(x + at + i * lane_count); }),
                 base);
 #pragma GCC unroll 8
             for (int i = 0; i < single_pack; ++i) {
                 prefetch_behind(x + count + at + i * lane_count);
                 if (out) __builtin_prefetch(out + (at + i * lane_count) * sizeof(T), 1);
-                if constexpr (keep) keep_in_block(kept, at + i * lane_count, {e.hi.of[i], e.lo.of[i]});
-                fold_into(sum, {e.hi.of[i], e.lo.of[i]});
+                if constexpr (keep) keep_in_block(kept, at + i * lane_count, part(e, i));
+                fold_into(sum, part(e, i));
             }
         },
         [&](std::int64_t at) NORMEXP_INLINE_LAMBDA {
-            const Two<FloatLanes> e = exp_single(load_floats(x + at), base);
+            const Exp<T> e = exp_of<T>(load_floats(x + at), base);
             if constexpr (keep) keep_in_block(kept, at, e);
             fold_into(sum, e);
         },
         [&](std::int64_t at, int, int valid) NORMEXP_INLINE_LAMBDA {
-            const Two<FloatLanes> e = exp_single(load_compared_first(x + at, valid, x[0]), base);
+            const Exp<T> e = exp_of<T>(load_compared_first(x + at, valid, x[0]), base);
             if constexpr (keep) keep_in_block(kept, at, e);
             fold_into(sum, first_lanes(e, valid));
         });
-    return sum_lanes(widen(without_bias(sum)), sum.low);
+    return sum_of_lanes(value_of(sum));
 }
 
 template <bool keep, class T>
@@ -274,33 +314,33 @@ NORMEXP_INLINE double fold_single(const T* x, std::int64_t count, double from, s
     const double factor = single_factor(from);  // before the loop: it does not wait for the sum
     Lanes sum = broadcast<Lanes>(0.0);
     FloatLanes low = broadcast<FloatLanes>(0.0);
-    const auto fold = [&](Two<FloatLanes> e) NORMEXP_INLINE_LAMBDA {
-        sum = sum + widen(e.hi);
-        low = low + e.lo;
+    const auto fold = [&](Exp<T> e) NORMEXP_INLINE_LAMBDA {
+        sum = sum + widen(first_word(e));
+        low = add_second_word(low, e);
     };
     visit_sixteens<single_pack * lane_count>(
         count, skipped,
         [&](std::int64_t at) NORMEXP_INLINE_LAMBDA {
-            const auto e = exp_single(
+            const auto e = exp_of<T>(
                 each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA { return load_floats(x + at + i * lane_count); }),
                 base);
 #pragma GCC unroll 8
             for (int i = 0; i < single_pack; ++i) {
                 prefetch_behind(x + count + at + i * lane_count);
-                if constexpr (keep) keep_in_block(kept, at + i * lane_count, {e.hi.of[i], e.lo.of[i]});
-                fold({e.hi.of[i], e.lo.of[i]});
+                if constexpr (keep) keep_in_block(kept, at + i * lane_count, part(e, i));
+                fold(part(e, i));
             }
         },
         [&](std::int64_t at) NORMEXP_INLINE_LAMBDA {
-            const Two<FloatLanes> e = exp_single(load_floats(x + at), base);
+            const Exp<T> e = exp_of<T>(load_floats(x + at), base);
             if constexpr (keep) keep_in_block(kept, at, e);
             fold(e);
         },
         [&](std::int64_t at, int left_out, int valid) NORMEXP_INLINE_LAMBDA {
-            Two<FloatLanes> e =
-                exp_single(valid == lane_count ? load_floats(x + at) : load_compared_first(x + at, valid, x[0]), base);
+            Exp<T> e =
+                exp_of<T>(valid == lane_count ? load_floats(x + at) : load_compared_first(x + at, valid, x[0]), base);
             if constexpr (keep) keep_in_block(kept, at, e);
-            if (left_out < lane_count) e = {clear_lane(e.hi, left_out), clear_lane(e.lo, left_out)};
+            if (left_out < lane_count) clear_lane(e, left_out);
             if (valid < lane_count) e = first_lanes(e, valid);
             fold(e);
         });

@@ -298,6 +298,16 @@ NORMEXP_INLINE SingleFactor single_words(Lanes factor) {
 NORMEXP_INLINE FloatLanes softmax_of(Two<FloatLanes> e, const SingleFactor& factor) {
     return fma(e.hi, factor.hi, fma(e.hi, factor.lo, e.lo * factor.hi)) * float(1 / small_products);
 }
+NORMEXP_INLINE FloatLanes softmax_of(FloatLanes e, FloatLanes factor) { return e * factor; }
+
+// The factor for a type's exponentials.
+template <class T>
+NORMEXP_INLINE auto factor_words(Lanes factor) {
+    if constexpr (__is_same(Exp<T>, FloatLanes))
+        return narrow(factor);
+    else
+        return single_words(factor);
+}
 // d - log(1 + rest): neither term is positive, so nothing cancels.
 template <class V>
 NORMEXP_INLINE V log_softmax_of(V d, V log_sum) {
@@ -389,10 +399,14 @@ NORMEXP_INLINE void softmax_wide_block(const T* x, Place<T> to, std::int64_t cou
 // Whether a factor and its second word are normal floats, or 0. Those of softmax are; that of a gradient has a share of
 // the mean in it, and a weight.
 // Raised, the second word is good to 2^-149, 2^-27 of the first; e^0, with its 2^60, stays below 2^128.
-constexpr double single_least = 0x1p-154, single_most = 0x1p34;
+// In one word, it is itself to be a normal float.
+constexpr double single_least = 0x1p-154, brief_least = 0x1p-126, single_most = 0x1p34;
+template <class T>
+constexpr double least_factor = __is_same(Exp<T>, FloatLanes) ? brief_least : single_least;
+template <class T>
 NORMEXP_INLINE bool fits_single(double factor) {
     const double size = factor < 0 ? -factor : factor;
-    return (size >= single_least && size <= single_most) || factor == 0;
+    return (size >= least_factor<T> && size <= single_most) || factor == 0;
 }
 
 template <class T>
@@ -407,8 +421,8 @@ struct Exception {
     std::int64_t place = -1;
     double value = 0.0;
 };
-// Puts an exponential among those kept that the map takes to the value, to the bit: the quotient, in two floats, is good to
-// 2^-47, and the product is rounded to a value that the type has. false if it cannot.
+// Puts an exponential among those kept that the map takes to the value, to the bit: the quotient, in as many floats as
+// there are, is good to an eighth of a rounding of the type or better, and the product is rounded to a value it has. false if it cannot.
 template <class T>
 NORMEXP_INLINE bool put_exponential(Lanes* kept, const Exception& other, double factor) {
     char stored[sizeof(T)];
@@ -416,7 +430,8 @@ NORMEXP_INLINE bool put_exponential(Lanes* kept, const Exception& other, double 
     const double e = value_at<T>(stored) / factor, size = e < 0 ? -e : e;
     if (!(size > 0x1p-60 && size < 0x1p120)) return false;  // NaN, and where a second word would not be a normal float
     auto* const floats = reinterpret_cast<float*>(kept) + other.place;
-    floats[0] = float(e), floats[block_size] = float(e - double(floats[0]));
+    floats[0] = float(e);
+    if constexpr (!__is_same(Exp<T>, FloatLanes)) floats[block_size] = float(e - double(floats[0]));
     return true;
 }
 
@@ -430,12 +445,12 @@ NORMEXP_INLINE bool softmax_block(Read read, Place<T> to, std::int64_t count, do
     if constexpr (__is_same(Width, Single) && !scaled)
         if (is_single<Width, scaled>(base)) {
             const double whole = factor * single_factor(base);
-            if (!fits_single(whole)) return softmax_wide_block<scaled, Width>(read(), to, count, base, factor, scale), false;
-            const SingleFactor words = single_words(broadcast<Lanes>(whole));
+            if (!fits_single<T>(whole)) return softmax_wide_block<scaled, Width>(read(), to, count, base, factor, scale), false;
+            const auto words = factor_words<T>(broadcast<Lanes>(whole));
             if (e) {
                 const bool made = other.place >= 0 && put_exponential<T>(e, other, whole);
                 map_block(to, count, [&](std::int64_t at, int) NORMEXP_INLINE_LAMBDA {
-                    return softmax_of(kept_in_block(e, at), words);
+                    return softmax_of(kept_in_block<T>(e, at), words);
                 });
                 return made;
             }
@@ -444,16 +459,16 @@ NORMEXP_INLINE bool softmax_block(Read read, Place<T> to, std::int64_t count, do
             map_block<single_pack>(
                 to, count,
                 [&](std::int64_t at) NORMEXP_INLINE_LAMBDA {
-                    const auto p = exp_single(each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA {
+                    const auto p = exp_of<T>(each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA {
                                                   return load_floats(x + at + i * lane_count);
                                               }),
                                               from);
                     return each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA {
-                        return softmax_of(Two<FloatLanes>{p.hi.of[i], p.lo.of[i]}, words);
+                        return softmax_of(part(p, i), words);
                     });
                 },
                 [&](std::int64_t at, int valid) NORMEXP_INLINE_LAMBDA {
-                    return softmax_of(exp_single(load_compared_part(x, at, valid), from), words);
+                    return softmax_of(exp_of<T>(load_compared_part(x, at, valid), from), words);
                 });
             return false;
         }
@@ -538,9 +553,9 @@ NORMEXP_INLINE bool softmax_of_one_block(Row<T>& row, Lanes* kept) {
     const char* const fetched = row.out_contiguous() && !to.stream ? row.out : nullptr;
     const double sum = sum_shares<true>(x, count, max, kept, fetched);
     if (!(sum < infinity)) return false;  // NaN
-    const SingleFactor words = single_words(broadcast<Lanes>(1.0 / sum));
+    const auto words = factor_words<T>(broadcast<Lanes>(1.0 / sum));
     map_block(to, count, [&](std::int64_t at, int) NORMEXP_INLINE_LAMBDA {
-        return softmax_of(kept_in_block(kept, at), words);
+        return softmax_of(kept_in_block<T>(kept, at), words);
     });
     row.write(0, to);
     return true;

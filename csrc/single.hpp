@@ -19,6 +19,9 @@ namespace normexp::NORMEXP_LEVEL {
 
 // (e^r - 1 - r) / r^2 on |r| <= 0.0226 (tools/minimax.py). Error 2^-29.0, and so with the coefficients rounded to floats.
 constexpr double single_coefficients[] = {0x1.00024e1f8371ap-1, 0x1.5555a0c453eeap-3};
+// (e^r - 1) / r there, in one word. Error of e^r - 1: a^3 / 24 = 2^-21, what is left of r^3 / 6 when its straight part,
+// 3/4 a^2 r, is taken into the first.
+constexpr double brief_coefficients[] = {1.0 + 0.75 * 0.0226 * 0.0226 / 6, 0.5};
 constexpr double single_per_unit = 0x1.715476p+4;  // 16 / ln 2
 // ln 2 / 16 in two floats. Both x, if m is not 0, and m * first are multiples of 2^-29, and x - m * first is below 2^-5: a
 // fused multiply-add leaves it without error.
@@ -102,10 +105,10 @@ constexpr SinglePowers single_shifted_powers() {
 alignas(64) constexpr SinglePowers single_table = single_shifted_powers();
 
 // hi + lo = 2^60 exp(x - base) exp(r0).
+#define NORMEXP_STEP(expression) each<K>([&](int i) NORMEXP_INLINE_LAMBDA { return expression; })
 template <int K>
 NORMEXP_INLINE Two<Pack<K>> exp_single(Pack<K> x, const SingleBase& base) {
     const auto number = [](double value) NORMEXP_INLINE_LAMBDA { return broadcast<FloatLanes>(value); };
-#define NORMEXP_STEP(expression) each<K>([&](int i) NORMEXP_INLINE_LAMBDA { return expression; })
     x = NORMEXP_STEP(at_least(x.of[i], base.lowest));
     const auto shifted = NORMEXP_STEP(single_shifted(x.of[i], base.rounder));
     const auto m = NORMEXP_STEP(shifted.of[i] - base.rounder);
@@ -119,11 +122,59 @@ NORMEXP_INLINE Two<Pack<K>> exp_single(Pack<K> x, const SingleBase& base) {
     const auto power = NORMEXP_STEP(plus_shifted_bits(look_up(single_table.of, shifted.of[i]), shifted.of[i]));
     const auto hi = NORMEXP_STEP(fma(power.of[i], t.of[i], power.of[i]));
     return {hi, NORMEXP_STEP(fma(power.of[i], t.of[i], power.of[i] - hi.of[i]))};
-#undef NORMEXP_STEP
 }
-NORMEXP_INLINE Two<FloatLanes> exp_single(FloatLanes x, const SingleBase& base) {
-    const auto e = exp_single(Pack<1>{x}, base);
-    return {e.hi.of[0], e.lo.of[0]};
+// The same in one word, for float16 and bfloat16, whose results are rounded at 2^-11 and 2^-8. Errors, relative: polynomial
+// 2^-21, the power 2^-25, two roundings 2^-24: 2^-20.6 together, a four-hundredth of a unit of float16.
+template <int K>
+NORMEXP_INLINE Pack<K> exp_brief(Pack<K> x, const SingleBase& base) {
+    const auto number = [](double value) NORMEXP_INLINE_LAMBDA { return broadcast<FloatLanes>(value); };
+    x = NORMEXP_STEP(at_least(x.of[i], base.lowest));
+    const auto shifted = NORMEXP_STEP(single_shifted(x.of[i], base.rounder));
+    const auto m = NORMEXP_STEP(shifted.of[i] - base.rounder);
+    const auto first = NORMEXP_STEP(fma(m.of[i], number(-single_step_first), x.of[i]));  // exact
+    const auto r = NORMEXP_STEP(fma(m.of[i], number(-single_step_second), first.of[i]));
+    const auto q = NORMEXP_STEP(fma(number(brief_coefficients[1]), r.of[i], number(brief_coefficients[0])));
+    const auto t = NORMEXP_STEP(q.of[i] * r.of[i]);  // e^r - 1
+    const auto power = NORMEXP_STEP(plus_shifted_bits(look_up(single_table.of, shifted.of[i]), shifted.of[i]));
+    return NORMEXP_STEP(fma(power.of[i], t.of[i], power.of[i]));
+}
+#undef NORMEXP_STEP
+
+// What an exponential is for a type of logits: one float, or two.
+template <class T>
+struct Exponential {
+    using Type = FloatLanes;
+};
+template <>
+struct Exponential<float> {
+    using Type = Two<FloatLanes>;
+};
+template <class T>
+using Exp = typename Exponential<T>::Type;
+
+template <int K>
+NORMEXP_INLINE FloatLanes part(const Pack<K>& e, int i) {
+    return e.of[i];
+}
+template <int K>
+NORMEXP_INLINE Two<FloatLanes> part(const Two<Pack<K>>& e, int i) {
+    return {e.hi.of[i], e.lo.of[i]};
+}
+NORMEXP_INLINE FloatLanes first_word(FloatLanes e) { return e; }
+NORMEXP_INLINE FloatLanes first_word(Two<FloatLanes> e) { return e.hi; }
+NORMEXP_INLINE FloatLanes add_second_word(FloatLanes sum, FloatLanes) { return sum; }
+NORMEXP_INLINE FloatLanes add_second_word(FloatLanes sum, Two<FloatLanes> e) { return sum + e.lo; }
+
+template <class T, int K>
+NORMEXP_INLINE auto exp_of(Pack<K> x, const SingleBase& base) {
+    if constexpr (__is_same(Exp<T>, FloatLanes))
+        return exp_brief(x, base);
+    else
+        return exp_single(x, base);
+}
+template <class T>
+NORMEXP_INLINE Exp<T> exp_of(FloatLanes x, const SingleBase& base) {
+    return part(exp_of<T>(Pack<1>{x}, base), 0);
 }
 
 }  // namespace normexp::NORMEXP_LEVEL

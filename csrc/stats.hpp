@@ -37,6 +37,9 @@ static StatsState<Width> merge(const StatsState<Width>& a, const StatsState<Widt
     return {state, add(top.pull, add(multiply(e, bottom.pull), multiply(all, pull_of(e, d))))};
 }
 
+NORMEXP_INLINE Lanes whole_of(FloatLanes e) { return widen(e); }
+NORMEXP_INLINE Lanes whole_of(Two<FloatLanes> e) { return widen(e.hi) + widen(e.lo); }
+
 // As fold_block() in lse.hpp, whose max and rest these are to the bit.
 template <class Width, class T>
 static StatsState<Width> fold_stats(const T* x, std::int64_t count) {
@@ -58,13 +61,12 @@ static StatsState<Width> fold_stats(const T* x, std::int64_t count) {
             const auto part = [&](std::int64_t at, int left_out, int valid) NORMEXP_INLINE_LAMBDA {
                 // Further away than this exp is cut off, and the distance with it: the product is nothing either way.
                 const FloatLanes v = at_least(load_valid(at, valid), base.lowest);
-                Two<FloatLanes> e = exp_single(v, base);
-                if (left_out < lane_count) e = {clear_lane(e.hi, left_out), clear_lane(e.lo, left_out)};
+                Exp<T> e = exp_of<T>(v, base);
+                if (left_out < lane_count) clear_lane(e, left_out);
                 if (valid < lane_count) e = first_lanes(e, valid);
-                const Lanes hi = widen(e.hi);
-                sum = sum + hi;
-                low = low + e.lo;
-                pull = fma(hi + widen(e.lo), shift - widen(v), pull);
+                sum = sum + widen(first_word(e));
+                low = add_second_word(low, e);
+                pull = fma(whole_of(e), shift - widen(v), pull);
             };
             const auto whole = [&](std::int64_t at) NORMEXP_INLINE_LAMBDA { part(at, lane_count, lane_count); };
             visit_sixteens<lane_count>(count, skipped, whole, whole, part);
