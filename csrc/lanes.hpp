@@ -277,6 +277,43 @@ NORMEXP_INLINE Lanes exponent_from_low_bits(Lanes t) {
     return t;
 }
 
+// Of a table of sixteen: the entry that the low four bits of v's significand say.
+NORMEXP_INLINE double look_up(const double (&table)[lane_count], double v) {
+    std::uint64_t bits;
+    std::memcpy(&bits, &v, sizeof bits);
+    return table[bits & 15u];
+}
+NORMEXP_INLINE Lanes look_up(const double (&table)[lane_count], Lanes v) {
+#if NORMEXP_VECTOR_BYTES == 64
+    const __m512d low = _mm512_load_pd(table), high = _mm512_load_pd(table + 8);
+    NORMEXP_EACH_DOUBLE v.part[i] =
+        VecD(_mm512_permutex2var_pd(low, _mm512_castpd_si512(__m512d(v.part[i])), high));
+#elif NORMEXP_VECTOR_BYTES == 32
+    NORMEXP_EACH_DOUBLE {
+        const __m256i index = _mm256_and_si256(_mm256_castpd_si256(__m256d(v.part[i])), _mm256_set1_epi64x(15));
+        v.part[i] = VecD(_mm256_i64gather_pd(table, index, 8));
+    }
+#else
+    NORMEXP_EACH_DOUBLE {
+        const VecI index = VecI(v.part[i]) & 15;
+        for (int k = 0; k < doubles_per_part; ++k) v.part[i][k] = table[index[k]];
+    }
+#endif
+    return v;
+}
+// The bits of a and, shifted by 48 places, those of v: see exp() of Wide.
+NORMEXP_INLINE double plus_shifted_bits(double a, double v) {
+    std::uint64_t sum, bits;
+    std::memcpy(&sum, &a, sizeof sum), std::memcpy(&bits, &v, sizeof bits);
+    sum += bits << 48;
+    std::memcpy(&a, &sum, sizeof sum);
+    return a;
+}
+NORMEXP_INLINE Lanes plus_shifted_bits(Lanes a, Lanes v) {
+    NORMEXP_EACH_DOUBLE a.part[i] = VecD(VecI(a.part[i]) + (VecI(v.part[i]) << 48));
+    return a;
+}
+
 // u = 2^k * z with z in [sqrt(1/2), sqrt(2)), for normal u >= 1: returns k as a double, sets z and 2^-k.
 template <class V>
 struct Split {
