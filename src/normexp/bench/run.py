@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -10,63 +11,88 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 import normexp
 from normexp._console import console
 from normexp._json_file import JsonFile
-from normexp.bench import Plan
+from normexp._whole_file import WholeFile
+from normexp.bench import promises, terminal
 from normexp.bench.accuracy import Accuracy
-from normexp.bench.cell import Cell, Contender, MissingError
+from normexp.bench.cell import Cell, Contender, MissingError, Output
 from normexp.bench.limits import limits
 from normexp.bench.peers import assemble
-from normexp.bench.report import (
-    CellReport,
-    Row,
-    StepReport,
-    document,
-    means,
-    packages,
-    processor,
-    step_line,
-    summary,
-    table,
-)
-from normexp.bench.timing import Ratio, Series, Sum, Times, interleave
+from normexp.bench.peers.ours import IN_FLOAT32
+from normexp.bench.plan import Plan
+from normexp.bench.report import CellReport, Row, StepReport, broken, document
+from normexp.bench.timing import MIN_ROUNDS, Ratio, Series, Sum, Times, empty_call, interleave
 
 
-def run(plan: Plan, file: JsonFile | None) -> None:
-    """Time all cells of a plan, print a table for each, and write the figures to the file, entered already."""
+@dataclass(frozen=True)
+class _Entry:
+    """A contender, its times, and those of normexp with the same kind of output."""
+
+    contender: Contender
+    times: Times
+    ours: Times
+
+
+def run(plan: Plan, file: JsonFile | None, page: WholeFile | None) -> bool:
+    """Time all cells of a plan and print a table for each; return whether normexp keeps its promises.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to time.
+    file, page : WholeFile or None
+        Entered already; they are written at the end.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After what is known by then has been printed.
+    """
     to = console()
-    config = normexp.show_config()
-    to.print(f"normexp {config['version']}: level {config['level']}, threads {plan.threads}, {processor()}")
-    to.print("beside " + ", ".join(f"{name} {version}" for name, version in packages().items()))
-    reports = []
+    terminal.opening(to, plan)
+    reports: list[CellReport] = []
+    steps: list[StepReport] = []
     before = normexp.get_num_threads()
     normexp.set_num_threads(plan.threads)
+    nothing = empty_call()
     try:
-        for op, shape in plan.cells:
-            cell = Cell.make(op, shape, plan.dtype, plan.threads, plan.front)
-            reports.append(_report(cell, plan.seconds, to))
-        steps = [_step(batch, plan, to) for batch in plan.batches]
+        for op, dtype, shape in plan.cells:
+            reports.append(_report(Cell.make(op, shape, dtype, plan.threads, plan.front), plan.seconds, to, nothing))
+        for batch in plan.batches:
+            steps.append(_step(batch, plan, to))
+    except KeyboardInterrupt:
+        terminal.closing(to, reports)
+        raise
     finally:
         normexp.set_num_threads(before)
-    for line in summary(means(reports)):
-        to.print(line, markup=False)
+    terminal.closing(to, reports)
     if file is not None:
-        file.write(document(reports, steps, plan))
+        file.write(document(reports, steps, nothing, plan))
+    return not broken(reports)
 
 
-def _report(cell: Cell, seconds: float, to: Console) -> CellReport:
+def _report(cell: Cell, seconds: float, to: Console, nothing: float) -> CellReport:
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
     screen = Console(stderr=True)
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
         task = progress.add_task(cell.title, total=seconds)
-        contenders, missing = assemble(
-            cell, lambda peer: progress.update(task, description=f"{cell.title}: setting up {peer}")
-        )
-        progress.update(task, description=cell.title)
+
+        def say(what: str) -> None:
+            progress.update(task, description=f"{cell.title}: {what}")
+
+        contenders, missing = assemble(cell, lambda peer: say(f"setting up {peer}"))
         contenders = [*limits(cell, with_torch="PyTorch" not in missing), *contenders]
-        report = _measure(cell, contenders, missing, seconds, lambda used: progress.update(task, completed=used))
-    to.print()
-    to.print(table(cell.title, report))
-    for name, reason in report.missing.items():
-        to.print(f"{name}: {reason}", markup=False)
+        say("timing")
+        found = _entered(contenders)
+        try:
+            _time(found, seconds, lambda used: progress.update(task, completed=used))
+        except KeyboardInterrupt:
+            progress.stop()
+            if all(len(one.times.times) >= MIN_ROUNDS for one in found):
+                terminal.cell(to, _assembled(cell, found, missing, [None] * len(found), 0, None), nothing)
+            raise
+        say("exact values, and the same bits")
+        report = _measured(cell, found, missing)
+    terminal.cell(to, report, nothing)
     return report
 
 
@@ -74,56 +100,92 @@ def _step(batch: int, plan: Plan, to: Console) -> StepReport:
     from normexp.bench import training
 
     report = training.measure(batch, plan.threads, plan.seconds)
-    to.print()
-    to.print(step_line(report), markup=False)
+    terminal.step(to, report)
     return report
 
 
-def _measure(
-    cell: Cell, contenders: list[Contender], missing: dict[str, str], seconds: float, progress: Callable[[float], None]
-) -> CellReport:
+def _entered(contenders: list[Contender]) -> list[_Entry]:
     found: list[tuple[Contender, Times]] = []
     for one in contenders:
         parts = [times for other, times in found if other.name in one.sum_of]
         found.append((one, Sum(parts) if parts else Series(one.ways, one.scope)))
-    ours = {one.output: times for one, times in found if one.name == "normexp"}
+    ours = _by_output(found, "normexp")
     cheapest = ours.get("out=", ours["fresh"])
-    beside = [ours.get(one.output, cheapest) for one in contenders]
-    limit = next(times for one, times in found if one.name == f"a {cell.limit}")
-    series = [times for _, times in found if isinstance(times, Series)]
-    interleave(series, [(times, other) for (_, times), other in zip(found, beside, strict=True)], seconds, progress)
+    return [_Entry(one, times, ours.get(one.output, cheapest)) for one, times in found]
+
+
+def _by_output(found: list[tuple[Contender, Times]], name: str) -> dict[Output, Times]:
+    return {one.output: times for one, times in found if one.name == name}
+
+
+def _time(entries: list[_Entry], seconds: float, progress: Callable[[float], None]) -> None:
+    series = [one.times for one in entries if isinstance(one.times, Series)]
+    interleave(series, [(one.times, one.ours) for one in entries], seconds, progress)
+
+
+def _measured(cell: Cell, entries: list[_Entry], missing: dict[str, str]) -> CellReport:
+    """Report a cell, with its errors and promises."""
+    errors: list[float | None] = [None] * len(entries)
+    rows, why_not = 0, ""
     try:
         accuracy = Accuracy(cell)
     except MissingError as error:
-        accuracy = None
-        missing = {**missing, "max ULP": str(error)}
-    rows = [
-        Row(
-            name=contender.name,
-            output=contender.output,
-            ns_per_element=times.median / cell.x.size * 1e9,
-            gb_per_s=contender.moved / times.median / 1e9,
-            to_normexp=Ratio.of(times.times, other.times),
-            to_limit=Ratio.of(times.times, limit.times),
-            max_ulp=None if accuracy is None else _max_ulp(accuracy, contender),
-            note=times.fastest,
+        why_not = str(error)
+        missing = {**missing, "max ULP": why_not}
+    else:
+        rows = accuracy.rows
+        errors = [
+            None if one.contender.result is None else accuracy.max_ulp(promises.result_of(one.contender))
+            for one in entries
+        ]
+    ours = [error for one, error in zip(entries, errors, strict=True) if one.contender.name == "normexp"]
+    worst = max((error for error in ours if error is not None), default=None)
+    return _assembled(cell, entries, missing, errors, rows, promises.check(cell, worst, why_not))
+
+
+def _assembled(
+    cell: Cell,
+    entries: list[_Entry],
+    missing: dict[str, str],
+    errors: Sequence[float | None],
+    measured_rows: int,
+    kept: promises.Promises | None,
+) -> CellReport:
+    found = [(one.contender, one.times) for one in entries]
+    limit = next(times for one, times in found if one.name == f"a {cell.limit}")
+    in_float32 = _by_output(found, IN_FLOAT32)
+    per_element = 1e9 / cell.x.size
+    rows = []
+    for one, error in zip(entries, errors, strict=True):
+        contender, times = one.contender, one.times
+        low, high = times.quartiles
+        same = in_float32.get(contender.output) if contender.name == "normexp" else None
+        rows.append(
+            Row(
+                name=contender.name,
+                output=contender.output,
+                us_per_call=times.median * 1e6,
+                ns_per_element=times.median * per_element,
+                ns_quartiles=(low * per_element, high * per_element),
+                gb_per_s=contender.moved / times.median / 1e9,
+                rounds=len(times.times),
+                to_normexp=Ratio.of(times.times, one.ours.times),
+                to_limit=Ratio.of(times.times, limit.times),
+                to_float32=None if same is None else Ratio.of(times.times, same.times),
+                max_ulp=error,
+                note=times.fastest,
+            )
         )
-        for (contender, times), other in zip(found, beside, strict=True)
-    ]
     return CellReport(
         op=cell.op,
         shape=cell.x.shape,
         dtype=cell.x.dtype.name,
+        title=cell.title,
         limit=cell.limit,
-        rounds=len(limit.times),
+        is_small=cell.is_small,
+        rounds=max(row.rounds for row in rows),
         rows=rows,
         missing=missing,
-        measured_rows=0 if accuracy is None else len(accuracy.rows),
+        measured_rows=measured_rows,
+        promises=kept,
     )
-
-
-def _max_ulp(accuracy: Accuracy, contender: Contender) -> float | None:
-    if contender.result is None:
-        return None
-    with contender.scope():
-        return accuracy.max_ulp(contender.result())

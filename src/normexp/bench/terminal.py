@@ -1,0 +1,133 @@
+"""What is said on the terminal: a table for each cell, then what they come to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+import normexp
+from normexp.bench.cell import AXIS
+from normexp.bench.plan import Plan
+from normexp.bench.report import CellReport, Mean, Row, StepReport, broken, means, packages, processor
+from normexp.bench.timing import STEADY, Ratio
+
+
+def opening(to: Console, plan: Plan) -> None:
+    """Say on what it runs, and beside whom."""
+    config = normexp.show_config()
+    to.print(f"normexp {config['version']}: level {config['level']}, threads {plan.threads}, {processor()}")
+    to.print("beside " + ", ".join(f"{name} {version}" for name, version in packages().items()))
+
+
+def cell(to: Console, report: CellReport, empty_call: float) -> None:
+    """Print one cell."""
+    to.print()
+    to.print(_table(report, empty_call))
+    for name, reason in report.missing.items():
+        to.print(Text(f"{name}: {reason}"))
+    if report.promises is not None:
+        style = "bold red" if report.promises.broken else "green"
+        to.print(Text(report.promises.line, style=style))
+
+
+def _table(report: CellReport, empty_call: float) -> Table:
+    caption = [
+        f"{report.rounds} rounds; +-: half of the rounds are as near; ratios are medians of per-round ratios of times:"
+        " above 1 is slower; x normexp: with the same kind of output"
+    ]
+    if any(row.max_ulp is not None for row in report.rows):
+        rows = math.prod(report.shape) // report.shape[AXIS]
+        caption.append(
+            f"max ULP: largest error in units in the last place, over {report.measured_rows} of the {rows} rows"
+        )
+    if report.is_small:
+        caption.append(f"calling a function that does nothing takes {empty_call * 1e6:.3f} us of each call")
+    if report.unsteady:
+        caption.append(
+            f"~ not steady: {report.unsteady} of {len(report.rows)} ratios are known to no better than {STEADY:.0%};"
+            " close other programs, or allow more --seconds"
+        )
+    grid = Table(title=report.title, caption="\n".join(caption), title_justify="left", caption_justify="left")
+    grid.add_column("")
+    grid.add_column("output")
+    rate = "us/call" if report.is_small else "GB/s"
+    for heading in ("ns/element", "+-", rate, "x normexp", f"x {report.limit}", "max ULP"):
+        grid.add_column(heading, justify="right", no_wrap=True)
+    grid.add_column("note")
+    for row in report.rows:
+        grid.add_row(
+            row.name,
+            row.output,
+            f"{row.ns_per_element:.3f}",
+            spread(row),
+            f"{row.us_per_call:.3f}" if report.is_small else f"{row.gb_per_s:.1f}",
+            ratio(row.to_normexp),
+            ratio(row.to_limit),
+            "" if row.max_ulp is None else f"{row.max_ulp:.3g}",
+            note(row),
+            style="bold" if row.name == "normexp" else None,
+        )
+    return grid
+
+
+def spread(row: Row) -> str:
+    """Say how far the middle half of the rounds lie from their median."""
+    low, high = row.ns_quartiles
+    return f"{(high - low) / 2 / row.ns_per_element:.0%}"
+
+
+def ratio(value: Ratio) -> str:
+    """Write a ratio, with a sign where it is not steady."""
+    return f"{'' if value.steady else '~'}{value.median:.2f}"
+
+
+def note(row: Row) -> str:
+    """Say what there is to say of a row besides its figures."""
+    return row.note if row.to_float32 is None else f"{ratio(row.to_float32)} x float32"
+
+
+def step(to: Console, report: StepReport) -> None:
+    """Print one training step."""
+    to.print()
+    to.print(
+        Text(
+            f"training step of the digits, batch of {report.batch}: PyTorch {report.pytorch_us:.1f} us, enabled"
+            f" {report.enabled_us:.1f} us; x enabled {ratio(report.pytorch_to_enabled)} over {report.rounds} rounds"
+        )
+    )
+
+
+def closing(to: Console, cells: list[CellReport]) -> None:
+    """Print what the cells come to, and one line that says whether normexp kept its word."""
+    for line in summary(means(cells)):
+        to.print(Text(line))
+    failures = broken(cells)
+    checked = sum(one.promises is not None for one in cells)
+    to.print()
+    for failure in failures:
+        to.print(Text(f"BROKEN: {failure}", style="bold red"))
+    ratios, unsteady = sum(len(one.rows) for one in cells), sum(one.unsteady for one in cells)
+    said = f"{len(failures)} promises broken: FAIL" if failures else f"promises kept in {checked}"
+    # One line even where it is wider than the terminal: it is what scripts look for.
+    to.print(
+        Text(
+            f"normexp bench: {len(cells)} cells, {said}, {unsteady} of {ratios} ratios not steady",
+            style="bold red" if failures else "bold",
+        ),
+        soft_wrap=True,
+    )
+
+
+def summary(means: Iterable[Mean]) -> Iterator[str]:
+    """Say the means, a peer a line."""
+    for (op, dtype), group in groupby(means, lambda mean: (mean.op, mean.dtype)):
+        found = list(group)
+        width = max(len(mean.name) for mean in found)
+        yield f"\n{op} {dtype}, geometric means of x normexp, fresh with fresh"
+        for mean in found:
+            yield f"  {mean.name:{width}} {mean.to_normexp:8.2f}  over {mean.cells} cells"
