@@ -32,10 +32,13 @@ def _brief(monkeypatch):
 
 @pytest.mark.parametrize("op", OPERATIONS)
 def test_json(op, tmp_path, capsys):
-    file = tmp_path / "figures.json"
+    file, page = tmp_path / "figures.json", tmp_path / "figures.html"
     threads = get_num_threads()
-    assert run("--op", op, "--shape", "3,5", "--shape", "2,4,3,2", "--seconds", "0.01", "--json", str(file)) == 0
+    shapes = "--shape", "3,5", "--shape", "2,4,3,2"
+    assert run("--op", op, *shapes, "--seconds", "0.01", "--json", str(file), "--html", str(page)) == 0
     assert get_num_threads() == threads
+    assert sorted(tmp_path.iterdir()) == [page, file]  # nothing temporary stays
+    assert f"{op}, 2 x 4 x 3 x 2 float32" in page.read_text()
 
     figures = json.loads(file.read_text())
     keys = {"normexp", "config", "processor", "front", "threads", "packages", "cells", "geometric_means"}
@@ -292,6 +295,8 @@ def test_missing_exact_arithmetic_is_said_to_be_missing(monkeypatch, capsys):
         (["--seconds", "nan"], "--seconds must be a positive number, not 'nan'"),
         (["--seconds", "-1"], "--seconds must be a positive number, not '-1'"),
         (["--json", "no/such/directory/file.json"], "cannot write --json 'no/such/directory/file.json'"),
+        (["--html", "no/such/directory/file.html"], "cannot write --html 'no/such/directory/file.html'"),
+        (["--json", "a", "--html", "./a"], "--html './a' would overwrite --json 'a'"),
         (["--shape", "1000000000,1000000000"], "Unable to allocate"),
     ],
 )

@@ -159,7 +159,7 @@ def test_a_broken_promise_is_a_finding(wrong, monkeypatch, tmp_path, capsys):
     kept = figures["cells"][0]["promises"]
     assert (figures["broken_promises"] != []) == (kept["broken"] != []) == wrong
     last = printed.splitlines()[-1]
-    assert last.startswith("normexp bench: 1 cells, ")
+    assert last.startswith("normexp bench: 1 cell, ")
     if wrong:
         assert "softmax, 3 x 4 float32: an error of " in figures["broken_promises"][0]
         assert "BROKEN: softmax, 3 x 4 float32: an error of " in printed

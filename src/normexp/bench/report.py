@@ -77,7 +77,8 @@ class CellReport:
 
     def document(self) -> dict[str, Any]:
         """Return this cell for the JSON file."""
-        return {**asdict(self), "steady": self.steady}
+        promises = None if self.promises is None else {**asdict(self.promises), "line": self.promises.line}
+        return {**asdict(self), "steady": self.steady, "promises": promises}
 
 
 @dataclass(frozen=True)

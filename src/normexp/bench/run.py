@@ -16,6 +16,7 @@ from normexp.bench import promises, terminal
 from normexp.bench.accuracy import Accuracy
 from normexp.bench.cell import Cell, Contender, MissingError, Output
 from normexp.bench.limits import limits
+from normexp.bench.page import page as make_page
 from normexp.bench.peers import assemble
 from normexp.bench.peers.ours import IN_FLOAT32
 from normexp.bench.plan import Plan
@@ -65,8 +66,11 @@ def run(plan: Plan, file: JsonFile | None, page: WholeFile | None) -> bool:
     finally:
         normexp.set_num_threads(before)
     terminal.closing(to, reports)
+    gathered = document(reports, steps, nothing, plan)
     if file is not None:
-        file.write(document(reports, steps, nothing, plan))
+        file.write(gathered)
+    if page is not None:
+        page.write_bytes(make_page(gathered).encode())
     return not broken(reports)
 
 

@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 import normexp
+from normexp.bench import words
 from normexp.bench.cell import AXIS
 from normexp.bench.plan import Plan
-from normexp.bench.report import CellReport, Mean, Row, StepReport, broken, means, packages, processor
-from normexp.bench.timing import STEADY, Ratio
+from normexp.bench.report import CellReport, Mean, StepReport, broken, means, packages, processor
+from normexp.bench.timing import STEADY
 
 
 def opening(to: Console, plan: Plan) -> None:
@@ -63,32 +64,16 @@ def _table(report: CellReport, empty_call: float) -> Table:
         grid.add_row(
             row.name,
             row.output,
-            f"{row.ns_per_element:.3f}",
-            spread(row),
-            f"{row.us_per_call:.3f}" if report.is_small else f"{row.gb_per_s:.1f}",
-            ratio(row.to_normexp),
-            ratio(row.to_limit),
-            "" if row.max_ulp is None else f"{row.max_ulp:.3g}",
-            note(row),
+            words.duration(row.ns_per_element),
+            words.spread(*row.ns_quartiles, row.ns_per_element),
+            words.duration(row.us_per_call) if report.is_small else f"{row.gb_per_s:.1f}",
+            words.ratio(row.to_normexp),
+            words.ratio(row.to_limit),
+            words.ulp(row.max_ulp),
+            row.note if row.to_float32 is None else f"{words.ratio(row.to_float32)} x float32",
             style="bold" if row.name == "normexp" else None,
         )
     return grid
-
-
-def spread(row: Row) -> str:
-    """Say how far the middle half of the rounds lie from their median."""
-    low, high = row.ns_quartiles
-    return f"{(high - low) / 2 / row.ns_per_element:.0%}"
-
-
-def ratio(value: Ratio) -> str:
-    """Write a ratio, with a sign where it is not steady."""
-    return f"{'' if value.steady else '~'}{value.median:.2f}"
-
-
-def note(row: Row) -> str:
-    """Say what there is to say of a row besides its figures."""
-    return row.note if row.to_float32 is None else f"{ratio(row.to_float32)} x float32"
 
 
 def step(to: Console, report: StepReport) -> None:
@@ -97,7 +82,8 @@ def step(to: Console, report: StepReport) -> None:
     to.print(
         Text(
             f"training step of the digits, batch of {report.batch}: PyTorch {report.pytorch_us:.1f} us, enabled"
-            f" {report.enabled_us:.1f} us; x enabled {ratio(report.pytorch_to_enabled)} over {report.rounds} rounds"
+            f" {report.enabled_us:.1f} us; x enabled {words.ratio(report.pytorch_to_enabled)}"
+            f" over {report.rounds} rounds"
         )
     )
 
@@ -112,11 +98,11 @@ def closing(to: Console, cells: list[CellReport]) -> None:
     for failure in failures:
         to.print(Text(f"BROKEN: {failure}", style="bold red"))
     ratios, unsteady = sum(len(one.rows) for one in cells), sum(one.unsteady for one in cells)
-    said = f"{len(failures)} promises broken: FAIL" if failures else f"promises kept in {checked}"
+    said = f"{words.plural(len(failures), 'broken promise')}: FAIL" if failures else f"promises kept in {checked}"
     # One line even where it is wider than the terminal: it is what scripts look for.
     to.print(
         Text(
-            f"normexp bench: {len(cells)} cells, {said}, {unsteady} of {ratios} ratios not steady",
+            f"normexp bench: {words.plural(len(cells), 'cell')}, {said}, {unsteady} of {ratios} ratios not steady",
             style="bold red" if failures else "bold",
         ),
         soft_wrap=True,
