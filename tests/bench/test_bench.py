@@ -42,7 +42,7 @@ def test_json(op, tmp_path, capsys):
 
     figures = json.loads(file.read_text())
     keys = {"normexp", "config", "processor", "front", "threads", "packages", "cells", "geometric_means"}
-    keys |= {"training_steps", "empty_call_us", "ratios", "unsteady_ratios", "broken_promises"}
+    keys |= {"training_steps", "empty_call_us", "ratios", "unsteady_ratios", "broken_promises", "scaling", "cliffs"}
     assert figures.keys() == keys
     assert figures["broken_promises"] == []
     assert figures["ratios"] == sum(len(cell["rows"]) for cell in figures["cells"])

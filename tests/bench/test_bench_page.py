@@ -89,11 +89,34 @@ def document(**changed):
         "training_steps": [
             {"batch": 64, "rounds": 9, "pytorch_us": 150.0, "enabled_us": 120.0, "pytorch_to_enabled": ratio(1.25)}
         ],
+        "scaling": [],
+        "cliffs": [],
         "ratios": 7,
         "unsteady_ratios": 3,
         "broken_promises": [],
         **changed,
     }
+
+
+def scaling():
+    def line(sweep, along, threads, places, cliffs):
+        return {
+            "sweep": f"{sweep} {NASTY}",
+            "along": along,
+            "threads": threads,
+            "shapes": [(4, place) for place in places],
+            "places": places,
+            "ns_per_element": [2.0 / place for place in places],
+            "ns_quartiles": [(1.9 / place, 2.2 / place) for place in places],
+            "rounds": [6 for place in places],
+            "cliffs": cliffs,
+        }
+
+    cliff = {"slow": 32, "quick": 33, "ratio": ratio(1.75), "reason": ""}
+    explained = {"slow": 1, "quick": 32, "ratio": ratio(31.0), "reason": "what a row costs"}
+    lines = [line("classes", "classes", n, [1, 32, 33, 4194304], [explained, cliff]) for n in (1, 2)]
+    lines += [line("rows", "rows", n, [1, 2], []) for n in (1, 2)]
+    return {"op": "softmax", "dtype": "float32", "output": "out=", "lines": lines}
 
 
 class Reader(HTMLParser):
@@ -185,12 +208,40 @@ def test_the_file_gives_the_same_page():
         document(cells=[], geometric_means=[], training_steps=[]),
         document(cells=[cell(promises=None, missing={})]),
         document(front="torch", packages={"numpy": "2.4.6"}),
+        document(cells=[], geometric_means=[], training_steps=[], scaling=[scaling()]),
     ],
 )
 def test_little_to_show(changed):
     text = page(changed)
     parsed(text)
     assert "None" not in text
+
+
+def test_scaling():
+    text = page(document(cells=[], scaling=[scaling()], cliffs=[f"32 classes {NASTY}"]))
+    root = parsed(text)
+    assert root.find("head/title").text == "normexp 0.1.0, bench: 1 cliff without a reason"
+    said = "".join(root.itertext())
+    assert f"32 classes {NASTY}" in said
+    svgs = list(root.iter("svg"))
+    assert [svg.get("aria-label") for svg in svgs] == [
+        f"Time of an element against {along}, softmax float32, out=, {along} {NASTY}" for along in ("classes", "rows")
+    ]
+    for svg in svgs:
+        groups = [one for one in svg.iter("g") if one.find("title") is not None]
+        assert sorted(one.find("title").text.partition(":")[0] for one in groups) == ["1 thread", "2 threads"]
+        # A ring at the cliff, none where there is a reason.
+        rings = [circle for circle in svg.iter("circle") if circle.get("class") == "ring"]
+        assert len(rings) == (2 if "classes" in svg.get("aria-label") else 0)
+    cells = {one[0].text: one[-1].text for one in root.iter("tr")}
+    assert cells["1"] in ("what a row costs", None)
+    assert cells["32"] == "1.75 x 33 on 1 thread; 1.75 x 33 on 2 threads"
+
+
+def test_scaling_without_cliffs():
+    root = parsed(page(document(cells=[], scaling=[scaling()])))
+    assert "No cliff without a reason." in "".join(root.itertext())
+    assert root.find("head/title").text == "normexp 0.1.0, bench: 0 cliffs without a reason"
 
 
 def drawn(one):

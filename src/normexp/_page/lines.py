@@ -21,6 +21,8 @@ _CHARACTER: Final = 7.4
 """How wide one is at most: bold, in the widest of the usual fonts."""
 
 _DECADES: Final = 6
+_FINE: Final = 4
+"""With how many decades there is room for steps between them."""
 _NAMED: Final = 4
 """How many places an axis names at most."""
 
@@ -37,7 +39,7 @@ class Axes:
     least: float = 0.0
     """Smaller values are drawn there."""
     steps: Sequence[int] = (1,)
-    """What is named within a decade of the vertical one."""
+    """What is named within a decade of the vertical one, where these are few."""
     beyond: str = ""
     """What an infinite value is called."""
 
@@ -187,7 +189,7 @@ def _axes(plane: _Plane, axes: Axes, named: Sequence[int], beyond: bool) -> Iter
     yield element("text", axes.x, x=plane.right, y=plane.bottom + 31, text_anchor="end", class_="axis")
     decades = range(plane.low, plane.high + 1)
     for decade in decades[:: math.ceil(len(decades) / _DECADES)]:
-        for step in axes.steps if decade < plane.high else (1,):
+        for step in axes.steps if len(decades) <= _FINE and decade < plane.high else (1,):
             value = step * 10.0**decade
             yield from _level(plane, f"{value:,.10g}" if decade < 6 else f"{step}e{decade}", plane.y(value))
     if beyond:

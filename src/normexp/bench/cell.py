@@ -185,10 +185,14 @@ def element_type(dtype: str) -> np.dtype:
     return np.dtype(dtype)
 
 
+def result_shape(op: str, shape: Shape) -> Shape:
+    """Return the shape of the results."""
+    return {"logsumexp": shape[:AXIS] + shape[AXIS + 1 :], "cross_entropy": ()}.get(op, shape)
+
+
 def _room(op: str, x: Array) -> Array:
     """Make a buffer for the results."""
-    rows = x.shape[:AXIS] + x.shape[AXIS + 1 :]
-    return np.zeros({"logsumexp": rows, "cross_entropy": ()}.get(op, x.shape), x.dtype)
+    return np.zeros(result_shape(op, x.shape), x.dtype)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from normexp._whole_file import WholeFile, check_apart
 from normexp.bench.cell import DTYPES, OPERATIONS
-from normexp.bench.plan import DEFAULT_DTYPE, DEFAULT_OPERATIONS, DEFAULT_SECONDS, TRAINING, plan
+from normexp.bench.plan import DEFAULT_DTYPE, DEFAULT_OPERATIONS, DEFAULT_SECONDS, SWEEP_SECONDS, SWEPT, TRAINING, plan
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,11 +45,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(DTYPES)}: in all but {DEFAULT_DTYPE}, normexp in {DEFAULT_DTYPE} takes part, too"
         f" (default: {DEFAULT_DTYPE}; may be repeated)",
     )
+    parser.add_argument(
+        "--scaling",
+        action="store_true",
+        help=f"instead, time normexp alone over rows of 1 to 4 million classes and calls of 1 to 65,536 rows, on one"
+        f" thread and on all, and mark the cliffs (default: {', '.join(SWEPT)})",
+    )
     parser.add_argument("--threads", metavar="N", help="threads for everyone (default: the cores allowed to us)")
     parser.add_argument(
         "--seconds",
         metavar="S",
-        help=f"time allowed for each table; it stops early once the ratios are steady (default: {DEFAULT_SECONDS:g})",
+        help="time allowed for each table; it stops early once the ratios are steady"
+        f" (default: {DEFAULT_SECONDS:g}, with --scaling {SWEEP_SECONDS:g})",
     )
     parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
     parser.add_argument("--html", metavar="FILE", help="also write them as a page that needs nothing else")

@@ -9,6 +9,7 @@ from normexp._page.frame import badge, frame, items, opening, section, sheet
 from normexp._page.markup import Markup, element, row, table
 from normexp.bench import words
 from normexp.bench.bars import bars
+from normexp.bench.scaling_page import scalings
 from normexp.bench.timing import MIN_ROUNDS, SETTLE_SECONDS, STEADY, Ratio
 
 _NOTES: Final = (
@@ -41,29 +42,38 @@ def page(document: Mapping[str, Any]) -> str:
         HTML.
     """
     broken = document["broken_promises"]
-    verdict = "promises broken" if broken else "promises kept"
-    sections = [_cells(document["cells"]), _means(document["geometric_means"]), _steps(document["training_steps"])]
+    verdict = "promises broken" if broken else "promises kept" if document["cells"] else "times"
+    if document["scaling"]:
+        verdict = f"{words.plural(len(document['cliffs']), 'cliff')} without a reason"
+    sections = [
+        _cells(document["cells"]),
+        _means(document["geometric_means"]),
+        _steps(document["training_steps"]),
+        scalings(document["scaling"], document["cliffs"]),
+    ]
+    notes = items(_NOTES if document["cells"] else _NOTES[:1], "notes")
     return frame(
         f"normexp {document['normexp']}, bench: {verdict}",
         _opening(document, verdict),
-        element("main", *sections, section("notes", "Noise, and how to read this", items(_NOTES, "notes"))),
+        element("main", *sections, section("notes", "Noise, and how to read this", notes)),
         sheet=sheet("normexp.bench", "bench.css"),
     )
 
 
 def _opening(document: Mapping[str, Any], verdict: str) -> Markup:
     config, broken = document["config"], document["broken_promises"]
+    peers = {} if document["scaling"] else document["packages"]  # normexp alone is swept
     facts = {
         "normexp": f"{document['normexp']}, level {config['level']}",
         "machine": f"{document['processor']}, {config['machine']}, Python {config['python']}",
         "threads": f"{document['threads']} for everyone",
-        "beside": ", ".join(f"{name} {version}" for name, version in document["packages"].items()),
+        "beside": ", ".join(f"{name} {version}" for name, version in peers.items()),
         "front": "normexp.torch" if document["front"] == "torch" else "",
-        "ratios": f"{document['unsteady_ratios']} of {document['ratios']} not known to {STEADY:.0%}",
+        "ratios": f"{document['unsteady_ratios']} of {document['ratios']} not known to {STEADY:.0%}" if peers else "",
         "a call": f"of a function that does nothing takes {document['empty_call_us']:.3f} us, part of every time",
     }
     said = element("p", "normexp does not keep what it promises:") if broken else ""
-    return opening("normexp bench", verdict, not broken, facts, said, items(broken, "failures"))
+    return opening("normexp bench", verdict, not (broken or document["cliffs"]), facts, said, items(broken, "failures"))
 
 
 def _cells(cells: Sequence[Mapping[str, Any]]) -> Markup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Final, NamedTuple, TypeVar
 
@@ -20,6 +20,10 @@ TRAINING: Final = "training_step"  # of a small network by PyTorch: no cell of a
 BATCHES: Final = (64, 256)
 # Most cells are steady in less; the eight shapes of softmax then take some three minutes, exact errors included.
 DEFAULT_SECONDS: Final = 15.0
+
+SWEPT: Final = ("softmax", "cross_entropy", "cross_entropy_and_grad")
+# Six rounds of all sizes take half of it.
+SWEEP_SECONDS: Final = 30.0
 
 T = TypeVar("T")
 
@@ -45,6 +49,8 @@ class Plan:
     threads: int
     seconds: float
     """Allowed for each table."""
+    sweeps: list[tuple[str, str]] = field(default_factory=list)
+    """Functions and formats to be timed over all sizes, instead of cells."""
 
 
 def plan(args: argparse.Namespace) -> Plan:
@@ -57,21 +63,26 @@ def plan(args: argparse.Namespace) -> Plan:
     """
     front: Front = "torch" if _one_of("--front", args.front, DEFAULT_OPERATIONS) == "torch" else "numpy"
     known = (*OPERATIONS, TRAINING) if front == "torch" else tuple(OPERATIONS)
-    ops = _unique(_one_of("--op", op, known) for op in args.op or DEFAULT_OPERATIONS[front])
+    usual = SWEPT if args.scaling else DEFAULT_OPERATIONS[front]
+    ops = _unique(_one_of("--op", op, known) for op in args.op or usual)
     dtypes = _unique(_one_of("--dtype", dtype, DTYPES) for dtype in args.dtype or (DEFAULT_DTYPE,))
     shapes = _unique(_shape(text) for text in args.shape or ())
+    if args.scaling and (shapes or front != "numpy"):
+        raise ValueError("--scaling has shapes of its own, of NumPy's arrays: leave out --shape and --front")
+    cells = [
+        Planned(op, dtype, shape)
+        for op in ops
+        if op in OPERATIONS
+        for dtype in dtypes
+        for shape in shapes or OPERATIONS[op].shapes[front]
+    ]
     made = Plan(
-        cells=[
-            Planned(op, dtype, shape)
-            for op in ops
-            if op in OPERATIONS
-            for dtype in dtypes
-            for shape in shapes or OPERATIONS[op].shapes[front]
-        ],
+        cells=[] if args.scaling else cells,
         batches=BATCHES if TRAINING in ops else (),
         front=front,
         threads=cores() if args.threads is None else _positive_integer("--threads", args.threads),
-        seconds=DEFAULT_SECONDS if args.seconds is None else _seconds(args.seconds),
+        seconds=_seconds(args.seconds, SWEEP_SECONDS if args.scaling else DEFAULT_SECONDS),
+        sweeps=[(op, dtype) for op in ops for dtype in dtypes] if args.scaling else [],
     )
     if find_spec("rich") is None:
         raise ValueError('needs rich: pip install "normexp[bench]"')
@@ -116,7 +127,9 @@ def _positive_integer(option: str, text: str) -> int:
     return value
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: str | None, default: float) -> float:
+    if text is None:
+        return default
     try:
         value = float(text)
     except ValueError:

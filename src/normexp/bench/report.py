@@ -14,6 +14,7 @@ import normexp
 from normexp.bench.cell import Limit, Output
 from normexp.bench.plan import Plan
 from normexp.bench.promises import Promises
+from normexp.bench.scaling import Scaling
 from normexp.bench.timing import Ratio
 
 PACKAGES: Final = ("numpy", "torch", "jax", "onnxruntime", "scipy")
@@ -127,7 +128,13 @@ def broken(cells: Iterable[CellReport]) -> list[str]:
     return [f"{cell.title}: {one}" for cell in cells if cell.promises for one in cell.promises.broken]
 
 
-def document(cells: Sequence[CellReport], steps: Sequence[StepReport], empty_call: float, plan: Plan) -> dict[str, Any]:
+def document(
+    cells: Sequence[CellReport],
+    steps: Sequence[StepReport],
+    scalings: Sequence[Scaling],
+    empty_call: float,
+    plan: Plan,
+) -> dict[str, Any]:
     """Gather everything a reader of the JSON file needs to judge the figures."""
     return {
         "normexp": normexp.__version__,
@@ -140,6 +147,8 @@ def document(cells: Sequence[CellReport], steps: Sequence[StepReport], empty_cal
         "cells": [cell.document() for cell in cells],
         "geometric_means": [asdict(mean) for mean in means(cells)],
         "training_steps": [asdict(step) for step in steps],
+        "scaling": [asdict(scaling) for scaling in scalings],
+        "cliffs": [cliff for scaling in scalings for cliff in scaling.cliffs],
         "ratios": sum(len(cell.rows) for cell in cells),
         "unsteady_ratios": sum(cell.unsteady for cell in cells),
         "broken_promises": broken(cells),

@@ -21,6 +21,7 @@ from normexp.bench.peers import assemble
 from normexp.bench.peers.ours import IN_FLOAT32
 from normexp.bench.plan import Plan
 from normexp.bench.report import CellReport, Row, StepReport, broken, document
+from normexp.bench.scaling import SWEEPS, Scaling, Sweeping
 from normexp.bench.timing import MIN_ROUNDS, Ratio, Series, Sum, Times, empty_call, interleave
 
 
@@ -52,6 +53,7 @@ def run(plan: Plan, file: JsonFile | None, page: WholeFile | None) -> bool:
     terminal.opening(to, plan)
     reports: list[CellReport] = []
     steps: list[StepReport] = []
+    scalings: list[Scaling] = []
     before = normexp.get_num_threads()
     normexp.set_num_threads(plan.threads)
     nothing = empty_call()
@@ -60,13 +62,15 @@ def run(plan: Plan, file: JsonFile | None, page: WholeFile | None) -> bool:
             reports.append(_report(Cell.make(op, shape, dtype, plan.threads, plan.front), plan.seconds, to, nothing))
         for batch in plan.batches:
             steps.append(_step(batch, plan, to))
+        for op, dtype in plan.sweeps:
+            scalings.append(_scaling(op, dtype, plan, to))
     except KeyboardInterrupt:
-        terminal.closing(to, reports)
+        terminal.closing(to, reports, scalings)
         raise
     finally:
         normexp.set_num_threads(before)
-    terminal.closing(to, reports)
-    gathered = document(reports, steps, nothing, plan)
+    terminal.closing(to, reports, scalings)
+    gathered = document(reports, steps, scalings, nothing, plan)
     if file is not None:
         file.write(gathered)
     if page is not None:
@@ -74,10 +78,31 @@ def run(plan: Plan, file: JsonFile | None, page: WholeFile | None) -> bool:
     return not broken(reports)
 
 
-def _report(cell: Cell, seconds: float, to: Console, nothing: float) -> CellReport:
+def _scaling(op: str, dtype: str, plan: Plan, to: Console) -> Scaling:
+    with _progress() as progress:
+        task = progress.add_task(f"{op} {dtype}: setting up", total=plan.seconds)
+        sweeping = Sweeping(op, dtype, plan.threads, SWEEPS)
+        progress.update(task, description=f"{op} {dtype}: all sizes")
+        try:
+            sweeping.time(plan.seconds, lambda used: progress.update(task, completed=used))
+        except KeyboardInterrupt:
+            progress.stop()
+            if sweeping.rounds >= MIN_ROUNDS:
+                terminal.scaling(to, sweeping.result)
+            raise
+    terminal.scaling(to, sweeping.result)
+    return sweeping.result
+
+
+def _progress() -> Progress:
+    """Return a bar on standard error, where that is a terminal."""
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
     screen = Console(stderr=True)
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
+    return Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
+
+
+def _report(cell: Cell, seconds: float, to: Console, nothing: float) -> CellReport:
+    with _progress() as progress:
         task = progress.add_task(cell.title, total=seconds)
 
         def say(what: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from rich.console import Console
@@ -15,6 +15,7 @@ from normexp.bench import words
 from normexp.bench.cell import AXIS
 from normexp.bench.plan import Plan
 from normexp.bench.report import CellReport, Mean, StepReport, broken, means, packages, processor
+from normexp.bench.scaling import Line, Scaling
 from normexp.bench.timing import STEADY
 
 
@@ -22,7 +23,8 @@ def opening(to: Console, plan: Plan) -> None:
     """Say on what it runs, and beside whom."""
     config = normexp.show_config()
     to.print(f"normexp {config['version']}: level {config['level']}, threads {plan.threads}, {processor()}")
-    to.print("beside " + ", ".join(f"{name} {version}" for name, version in packages().items()))
+    if not plan.sweeps:
+        to.print("beside " + ", ".join(f"{name} {version}" for name, version in packages().items()))
 
 
 def cell(to: Console, report: CellReport, empty_call: float) -> None:
@@ -88,25 +90,61 @@ def step(to: Console, report: StepReport) -> None:
     )
 
 
-def closing(to: Console, cells: list[CellReport]) -> None:
-    """Print what the cells come to, and one line that says whether normexp kept its word."""
+def scaling(to: Console, report: Scaling) -> None:
+    """Print the sweeps of one function: a table each, the numbers of threads side by side."""
+    for title in dict.fromkeys(line.sweep for line in report.lines):
+        lines = [line for line in report.lines if line.sweep == title]
+        output = f", {report.output}" if report.output else ""
+        grid = Table(title=f"{report.op} {report.dtype}{output}: {title}", title_justify="left")
+        grid.add_column(lines[0].along, justify="right", no_wrap=True)
+        for line in lines:
+            grid.add_column(f"ns/element, {words.plural(line.threads, 'thread')}", justify="right")
+            grid.add_column("+-", justify="right", no_wrap=True)
+        grid.add_column("cliffs")
+        for index, place in enumerate(lines[0].places):
+            cells: list[str | Text] = [f"{place:,}"]
+            for line in lines:
+                low, high = line.ns_quartiles[index]
+                median = line.ns_per_element[index]
+                cells += [words.duration(median), words.spread(low, high, median)]
+            grid.add_row(*cells, _cliffs(lines, place))
+        to.print()
+        to.print(grid)
+
+
+def _cliffs(lines: Sequence[Line], place: int) -> Text:
+    """Say which neighbour a size is far slower than, and why."""
+    styles = {
+        one.words(line.threads): "dim" if one.reason else "bold red"
+        for line in lines
+        for one in line.cliffs
+        if one.slow == place
+    }
+    return Text("; ").join(Text(words, style) for words, style in styles.items())
+
+
+def closing(to: Console, cells: Sequence[CellReport], scalings: Sequence[Scaling]) -> None:
+    """Print what it comes to, and one line that says whether normexp kept its word."""
     for line in summary(means(cells)):
         to.print(Text(line))
     failures = broken(cells)
-    checked = sum(one.promises is not None for one in cells)
+    cliffs = [one for report in scalings for one in report.cliffs]
     to.print()
     for failure in failures:
         to.print(Text(f"BROKEN: {failure}", style="bold red"))
-    ratios, unsteady = sum(len(one.rows) for one in cells), sum(one.unsteady for one in cells)
-    said = f"{words.plural(len(failures), 'broken promise')}: FAIL" if failures else f"promises kept in {checked}"
+    for cliff in cliffs:
+        to.print(Text(f"cliff: {cliff}", style="yellow"))
+    parts = []
+    if cells:
+        ratios, unsteady = sum(len(one.rows) for one in cells), sum(one.unsteady for one in cells)
+        kept = sum(one.promises is not None for one in cells)
+        parts += [words.plural(len(cells), "cell"), f"{unsteady} of {ratios} ratios not steady"]
+        parts += [f"{words.plural(len(failures), 'broken promise')}: FAIL" if failures else f"promises kept in {kept}"]
+    if scalings:
+        parts += [words.plural(len(scalings), "function"), f"{words.plural(len(cliffs), 'cliff')} without a reason"]
     # One line even where it is wider than the terminal: it is what scripts look for.
-    to.print(
-        Text(
-            f"normexp bench: {words.plural(len(cells), 'cell')}, {said}, {unsteady} of {ratios} ratios not steady",
-            style="bold red" if failures else "bold",
-        ),
-        soft_wrap=True,
-    )
+    said = Text(f"normexp bench: {', '.join(parts) or 'nothing done'}", style="bold red" if failures else "bold")
+    to.print(said, soft_wrap=True)
 
 
 def summary(means: Iterable[Mean]) -> Iterator[str]:

@@ -56,6 +56,15 @@ class Ratio:
         """Whether the median is known well enough to stop."""
         return self.spread <= STEADY
 
+    @property
+    def inverse(self) -> Ratio:
+        """The ratio the other way round."""
+        return Ratio(1 / self.median, 1 / self.high, 1 / self.low)
+
+    def scaled(self, factor: float) -> Ratio:
+        """Return it times a number."""
+        return Ratio(self.median * factor, self.low * factor, self.high * factor)
+
     @classmethod
     def of(cls, times: Rounds, reference: Rounds) -> Ratio:
         """Compare two series over the rounds that both took part in."""
