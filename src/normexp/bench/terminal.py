@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
@@ -14,9 +15,12 @@ import normexp
 from normexp.bench import words
 from normexp.bench.cell import AXIS
 from normexp.bench.plan import Plan
-from normexp.bench.report import CellReport, Mean, StepReport, broken, means, packages, processor
+from normexp.bench.report import CellReport, Mean, Row, StepReport, broken, means, packages, processor
 from normexp.bench.scaling import Line, Scaling
 from normexp.bench.timing import STEADY
+
+# Two columns of names, six of numbers and the notes need this much; in narrower terminals the notes come below.
+_WIDE: Final = 118
 
 
 def opening(to: Console, plan: Plan) -> None:
@@ -29,53 +33,71 @@ def opening(to: Console, plan: Plan) -> None:
 
 def cell(to: Console, report: CellReport, empty_call: float) -> None:
     """Print one cell."""
+    narrow = to.width < _WIDE
     to.print()
-    to.print(_table(report, empty_call))
+    to.print(_table(report, narrow))
+    for line in _captions(report, empty_call):
+        to.print(Text(line, style="dim"))
+    for row in report.rows if narrow else ():
+        if said := _note(row):
+            to.print(Text(f"{row.name}{', ' if row.output else ''}{row.output}: {said}"))
     for name, reason in report.missing.items():
         to.print(Text(f"{name}: {reason}"))
-    if report.promises is not None:
+    if report.promises is None:
+        to.print(Text("interrupted: neither errors nor promises were looked at", style="yellow"))
+    else:
         style = "bold red" if report.promises.broken else "green"
         to.print(Text(report.promises.line, style=style))
 
 
-def _table(report: CellReport, empty_call: float) -> Table:
-    caption = [
+def _captions(report: CellReport, empty_call: float) -> Iterator[str]:
+    """Say what the figures rest on."""
+    yield (
         f"{report.rounds} rounds; +-: half of the rounds are as near; ratios are medians of per-round ratios of times:"
         " above 1 is slower; x normexp: with the same kind of output"
-    ]
+    )
     if any(row.max_ulp is not None for row in report.rows):
         rows = math.prod(report.shape) // report.shape[AXIS]
-        caption.append(
-            f"max ULP: largest error in units in the last place, over {report.measured_rows} of the {rows} rows"
-        )
+        yield f"max ULP: largest error in units in the last place, over {report.measured_rows} of the {rows} rows"
     if report.is_small:
-        caption.append(f"calling a function that does nothing takes {empty_call * 1e6:.3f} us of each call")
+        yield f"calling a function that does nothing takes {empty_call * 1e6:.3f} us of each call"
     if report.unsteady:
-        caption.append(
+        yield (
             f"~ not steady: {report.unsteady} of {len(report.rows)} ratios are known to no better than {STEADY:.0%};"
             " close other programs, or allow more --seconds"
         )
-    grid = Table(title=report.title, caption="\n".join(caption), title_justify="left", caption_justify="left")
+
+
+def _table(report: CellReport, narrow: bool) -> Table:
+    grid = Table(title=report.title, title_justify="left")
+    if narrow:
+        grid.box, grid.padding = None, (0, 1, 0, 0)
     grid.add_column("")
     grid.add_column("output")
     rate = "us/call" if report.is_small else "GB/s"
     for heading in ("ns/element", "+-", rate, "x normexp", f"x {report.limit}", "max ULP"):
-        grid.add_column(heading, justify="right", no_wrap=True)
-    grid.add_column("note")
+        heading = heading.replace("/", "/\n").replace(" ", "\n", 1) if narrow else heading
+        grid.add_column(heading, justify="right", no_wrap=True, vertical="bottom" if narrow else "top")
+    if not narrow:
+        grid.add_column("note")
     for row in report.rows:
         grid.add_row(
             row.name,
             row.output,
             words.duration(row.ns_per_element),
-            words.spread(*row.ns_quartiles, row.ns_per_element),
+            words.spread(*row.ns_quartiles, median=row.ns_per_element),
             words.duration(row.us_per_call) if report.is_small else f"{row.gb_per_s:.1f}",
             words.ratio(row.to_normexp),
             words.ratio(row.to_limit),
             words.ulp(row.max_ulp),
-            row.note if row.to_float32 is None else f"{words.ratio(row.to_float32)} x float32",
+            *([] if narrow else [_note(row)]),
             style="bold" if row.name == "normexp" else None,
         )
     return grid
+
+
+def _note(row: Row) -> str:
+    return row.note if row.to_float32 is None else f"{words.ratio(row.to_float32)} x float32"
 
 
 def step(to: Console, report: StepReport) -> None:

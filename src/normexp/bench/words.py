@@ -21,7 +21,7 @@ def spread(low: float, high: float, median: float) -> str:
 
 def ratio(value: Ratio) -> str:
     """Write a ratio, with a sign where it is not steady."""
-    digits = 2 if value.median < 1000 else 0
+    digits = 3 if value.median < 0.1 else 2 if value.median < 1000 else 0
     return f"{'' if value.steady else '~'}{value.median:,.{digits}f}"
 
 
