@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import os
 import re
 import sys
 
@@ -164,7 +165,7 @@ def test_one_cell_has_no_mean(tmp_path, capsys):
 
 def test_each_function_has_its_default_shapes(monkeypatch):
     plans = []
-    monkeypatch.setattr("normexp.bench.run.run", lambda plan, file, page: plans.append(plan) or True)
+    monkeypatch.setattr("normexp.bench.run.run", lambda plan: plans.append(plan) or {"broken_promises": []})
     assert run() == 0
     assert run("--op", "cross_entropy", "--op", "softmax") == 0
     assert run("--op", "cross_entropy", "--shape", "7,8,9") == 0
@@ -178,7 +179,7 @@ def test_each_function_has_its_default_shapes(monkeypatch):
 def test_each_front_has_its_default_operations_and_shapes(monkeypatch):
     pytest.importorskip("torch")
     plans = []
-    monkeypatch.setattr("normexp.bench.run.run", lambda plan, file, page: plans.append(plan) or True)
+    monkeypatch.setattr("normexp.bench.run.run", lambda plan: plans.append(plan) or {"broken_promises": []})
     assert run("--front", "torch") == 0
     (plan,) = plans
     softmax = [("softmax", "float32", shape) for shape in ((64, 10), (65536, 10), (4096, 1000), (256, 128256))]
@@ -189,7 +190,7 @@ def test_each_front_has_its_default_operations_and_shapes(monkeypatch):
 
 def test_cells_are_functions_times_dtypes_times_shapes(monkeypatch):
     plans = []
-    monkeypatch.setattr("normexp.bench.run.run", lambda plan, file, page: plans.append(plan) or True)
+    monkeypatch.setattr("normexp.bench.run.run", lambda plan: plans.append(plan) or {"broken_promises": []})
     twice = "--dtype", "float64", "--dtype", "float16", "--dtype", "float64", "--shape", "2,3", "--shape", "4,5"
     assert run("--op", "softmax", "--op", "logsumexp", *twice) == 0
     assert plans[0].cells == [
@@ -277,6 +278,23 @@ def test_missing_exact_arithmetic_is_said_to_be_missing(monkeypatch, capsys):
         monkeypatch.delattr(f"normexp.verify.{name}", raising=False)
     assert run("--shape", "2,3", "--seconds", "0.01") == 0
     assert "max ULP: not measured" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("op", OPERATIONS)
+def test_one_element_on_many_threads(op, tmp_path):
+    file = tmp_path / "figures.json"
+    assert run("--op", op, "--shape", "1,1", "--threads", "3", "--seconds", "0.01", "--json", str(file)) == 0
+    (cell,) = json.loads(file.read_text())["cells"]
+    assert {"a copy", "a max", "normexp"} < {row["name"] for row in cell["rows"]}
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is always full")
+@pytest.mark.parametrize("option", ["--json", "--html"])
+def test_a_disk_that_is_full_at_the_end(option, capsys):
+    assert run("--shape", "2,3", "--seconds", "0.01", option, "/dev/full") == 2
+    captured = capsys.readouterr()
+    assert captured.err == f"normexp bench: cannot write {option} '/dev/full': No space left on device\n"
+    assert "normexp bench: 1 cell" in captured.out
 
 
 @pytest.mark.parametrize(

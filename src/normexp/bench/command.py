@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -90,20 +91,34 @@ def main(args: argparse.Namespace) -> int:
     except ValueError as error:
         return _refuse(str(error))
     from normexp._json_file import JsonFile
-    from normexp.bench.run import run
+    from normexp.bench import run
+    from normexp.bench.page import page
 
     with ExitStack() as stack:
-        opened: list[Any] = []
-        for option, path, kind in (("--json", args.json, JsonFile), ("--html", args.html, WholeFile)):
-            try:
-                opened.append(None if path is None else stack.enter_context(kind(path)))
-            except OSError as error:
-                return _refuse(f"cannot write {option} {path!r}: {error.strerror}")
-        file, page = opened
+        # Entered before the work, so that a path that cannot be written costs none of it.
+        writers: list[tuple[str, Callable[[dict[str, Any]], None]]] = []
         try:
-            return 0 if run(planned, file, page) else 1
+            if args.json is not None:
+                said = f"--json {args.json!r}"
+                writers.append((said, stack.enter_context(JsonFile(args.json)).write))
+            if args.html is not None:
+                said = f"--html {args.html!r}"
+                file = stack.enter_context(WholeFile(args.html))
+                writers.append((said, lambda document: file.write_bytes(page(document).encode())))
+        except OSError as error:
+            return _refuse(f"cannot write {said}: {error.strerror}")
+        try:
+            document = run.run(planned)
         except MemoryError as error:
             return _refuse(str(error))
+        for said, write in writers:
+            try:
+                write(document)
+            except BrokenPipeError:  # the reader of a pipe has gone: the command line knows what to do
+                raise
+            except OSError as error:  # the disk is full
+                return _refuse(f"cannot write {said}: {error.strerror}")
+    return 1 if document["broken_promises"] else 0
 
 
 def _refuse(message: str) -> int:

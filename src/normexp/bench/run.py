@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import normexp
 from normexp._console import console
-from normexp._json_file import JsonFile
-from normexp._whole_file import WholeFile
 from normexp.bench import promises, terminal
 from normexp.bench.accuracy import Accuracy
 from normexp.bench.cell import Cell, Contender, MissingError, Output
 from normexp.bench.limits import limits
-from normexp.bench.page import page as make_page
 from normexp.bench.peers import assemble
 from normexp.bench.peers.ours import IN_FLOAT32
 from normexp.bench.plan import Plan
-from normexp.bench.report import CellReport, Row, StepReport, broken, document
+from normexp.bench.report import CellReport, Row, StepReport, document
 from normexp.bench.scaling import SWEEPS, Scaling, Sweeping
 from normexp.bench.timing import MIN_ROUNDS, Ratio, Series, Sum, Times, empty_call, interleave
 
@@ -34,15 +32,8 @@ class _Entry:
     ours: Times
 
 
-def run(plan: Plan, file: JsonFile | None, page: WholeFile | None) -> bool:
-    """Time all cells of a plan and print a table for each; return whether normexp keeps its promises.
-
-    Parameters
-    ----------
-    plan : Plan
-        What to time.
-    file, page : WholeFile or None
-        Entered already; they are written at the end.
+def run(plan: Plan) -> dict[str, Any]:
+    """Do all that a plan says, print a table for each part, and return the document of all figures.
 
     Raises
     ------
@@ -70,12 +61,7 @@ def run(plan: Plan, file: JsonFile | None, page: WholeFile | None) -> bool:
     finally:
         normexp.set_num_threads(before)
     terminal.closing(to, reports, scalings)
-    gathered = document(reports, steps, scalings, nothing, plan)
-    if file is not None:
-        file.write(gathered)
-    if page is not None:
-        page.write_bytes(make_page(gathered).encode())
-    return not broken(reports)
+    return document(reports, steps, scalings, nothing, plan)
 
 
 def _scaling(op: str, dtype: str, plan: Plan, to: Console) -> Scaling:
