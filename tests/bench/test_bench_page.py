@@ -59,6 +59,7 @@ def cell(**changed):
         ],
         "missing": {"JAX": f"not installed {NASTY}"},
         "measured_rows": 200,
+        "other_cores": 0.04,
         "steady": True,
         "promises": {
             "max_ulp": 0.501,
@@ -94,6 +95,7 @@ def document(**changed):
         "ratios": 7,
         "unsteady_ratios": 3,
         "broken_promises": [],
+        "kept_promises": "promises kept in 1",
         **changed,
     }
 
@@ -116,7 +118,7 @@ def scaling():
     explained = {"slow": 1, "quick": 32, "ratio": ratio(31.0), "reason": "what a row costs"}
     lines = [line("classes", "classes", n, [1, 32, 33, 4194304], [explained, cliff]) for n in (1, 2)]
     lines += [line("rows", "rows", n, [1, 2], []) for n in (1, 2)]
-    return {"op": "softmax", "dtype": "float32", "output": "out=", "lines": lines}
+    return {"op": "softmax", "dtype": "float32", "output": "out=", "other_cores": None, "lines": lines}
 
 
 class Reader(HTMLParser):
@@ -166,7 +168,7 @@ def test_it_needs_nothing_else():
 def test_it_is_semantic():
     root = parsed(page(document()))
     assert root.get("lang") == "en"
-    assert root.find("head/title").text == "normexp 0.1.0, bench: promises kept"
+    assert root.find("head/title").text == "normexp 0.1.0, bench: promises kept in 1"
     for table in root.iter("table"):
         assert table.find("caption").text
         width = {len(one) for one in table.iter("tr")}
@@ -300,3 +302,9 @@ def test_all_is_drawn_inside(factor):
         assert 0 <= float(text.get("x")) <= width
     for path in svg.iter("path"):
         assert all(0 <= float(x) <= width for x in re.findall(r"[MH](-?[\d.]+)", path.get("d")))
+
+
+@pytest.mark.parametrize(("unchecked", "word"), [({}, "kept"), ({"v3": "no process"}, "checked in part")])
+def test_what_was_not_checked_is_not_kept(unchecked, word):
+    root = parsed(page(document(cells=[cell(promises=cell()["promises"] | {"unchecked": unchecked})])))
+    assert [one.text for one in root.find("body/main").iter("span") if "badge" in one.get("class")] == [word]

@@ -41,7 +41,7 @@ def interrupt_in(monkeypatch, call, rounds):
             raise KeyboardInterrupt
         interleave(series, pairs, seconds, progress)
 
-    for module in ("normexp.bench.run", "normexp.bench.scaling"):
+    for module in ("normexp.bench.timed", "normexp.bench.scaling"):
         monkeypatch.setattr(f"{module}.interleave", interrupted)
 
 

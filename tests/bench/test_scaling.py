@@ -65,7 +65,7 @@ def test_a_cliff_in_words():
     line = scaling.Line(
         "classes", "classes", 1, [], [], [], [], [], [Cliff(33, 32, ratio, ""), Cliff(1, 2, ratio, "x")]
     )
-    said = scaling.Scaling("softmax", "float32", "out=", [line]).cliffs
+    said = scaling.Scaling("softmax", "float32", "out=", None, [line]).cliffs
     assert said == ["softmax float32, classes, 1 thread: 33 classes take 1.75 times as long, an element, as 32"]
 
 

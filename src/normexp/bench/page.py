@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from normexp._page.frame import badge, frame, items, opening, section, sheet
 from normexp._page.markup import Markup, element, row, table
-from normexp.bench import words
+from normexp.bench import load, words
 from normexp.bench.bars import bars
 from normexp.bench.scaling_page import scalings
 from normexp.bench.timing import MIN_ROUNDS, SETTLE_SECONDS, STEADY, Ratio
@@ -42,7 +42,7 @@ def page(document: Mapping[str, Any]) -> str:
         HTML.
     """
     broken = document["broken_promises"]
-    verdict = "promises broken" if broken else "promises kept" if document["cells"] else "times"
+    verdict = "promises broken" if broken else document["kept_promises"] if document["cells"] else "times"
     if document["scaling"]:
         verdict = f"{words.plural(len(document['cliffs']), 'cliff')} without a reason"
     sections = [
@@ -85,6 +85,8 @@ def _cells(cells: Sequence[Mapping[str, Any]]) -> Markup:
 
 def _cell(cell: Mapping[str, Any]) -> Markup:
     title = cell["title"]
+    notes = [f"{name}: {reason}" for name, reason in cell["missing"].items()]
+    notes += [busy for busy in [load.said(cell["other_cores"])] if busy]
     rows = [_row(one) for one in cell["rows"]]
     head = ("", "ns/element", "±", "us/call", "GB/s", "x normexp", f"x {cell['limit']}", "max ULP", "rounds", "note")
     shown = table(f"{title}: {words.plural(cell['rounds'], 'round')}", head, rows, "numbers")
@@ -94,14 +96,16 @@ def _cell(cell: Mapping[str, Any]) -> Markup:
         element("figure", bars(cell)),
         _promises(cell["promises"]),
         element("details", element("summary", "The figures"), shown),
-        items([f"{name}: {reason}" for name, reason in cell["missing"].items()], "notes"),
+        items(notes, "notes"),
     )
 
 
 def _verdict(promises: Mapping[str, Any] | None) -> list[Markup]:
     if promises is None:
         return []
-    return [badge("broken", "bad") if promises["broken"] else badge("kept", "good")]
+    if promises["broken"]:
+        return [badge("broken", "bad")]
+    return [badge("checked in part", "refined") if promises["unchecked"] else badge("kept", "good")]
 
 
 def _promises(promises: Mapping[str, Any] | None) -> Markup:

@@ -63,6 +63,8 @@ class CellReport:
     """Peers that took no part, and why."""
     measured_rows: int
     """How many rows of the array the errors were taken from."""
+    other_cores: float | None
+    """How many cores other programs kept busy meanwhile; None where it is not known."""
     promises: Promises | None
     """None where there was no time to look: the run was interrupted."""
 
@@ -128,6 +130,13 @@ def broken(cells: Iterable[CellReport]) -> list[str]:
     return [f"{cell.title}: {one}" for cell in cells if cell.promises for one in cell.promises.broken]
 
 
+def kept(cells: Iterable[CellReport]) -> str:
+    """Say in how many cells normexp keeps its promises, and in how many of these something could not be checked."""
+    found = [cell.promises for cell in cells if cell.promises and not cell.promises.broken]
+    partly = sum(bool(one.unchecked) for one in found)
+    return f"promises kept in {len(found)}" + (f" ({partly} checked in part)" if partly else "")
+
+
 def document(
     cells: Sequence[CellReport],
     steps: Sequence[StepReport],
@@ -152,6 +161,7 @@ def document(
         "ratios": sum(len(cell.rows) for cell in cells),
         "unsteady_ratios": sum(cell.unsteady for cell in cells),
         "broken_promises": broken(cells),
+        "kept_promises": kept(cells),
     }
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 import normexp
 from normexp.bench.cell import OPERATIONS, Array, Cell, element_type, result_shape
+from normexp.bench.load import OtherLoad
 from normexp.bench.peers.ours import ours
 from normexp.bench.timing import STEADY, Ratio, Rounds, Series, Times, interleave
 from normexp.bench.words import plural, ratio
@@ -123,6 +124,8 @@ class Scaling:
     op: str
     dtype: str
     output: str
+    other_cores: float | None
+    """How many cores other programs kept busy meanwhile; None where it is not known."""
     lines: list[Line]
 
     @property
@@ -159,6 +162,7 @@ class Sweeping:
         self._op, self._dtype = op, dtype
         maker = _Maker(op, dtype, max(math.prod(shape) for sweep in sweeps for shape in sweep.shapes))
         self._output = maker.output
+        self._load = OtherLoad()
         self._timed = [
             # Nobody else's threads are awake here, and ours sleep when they wait.
             (sweep, n, [Series(maker.ways(shape, n), partial(_on, n), settle=0.0) for shape in sweep.shapes])
@@ -171,7 +175,8 @@ class Sweeping:
         pairs: list[tuple[Times, Times]] = []
         for _, _, series in self._timed:
             pairs += itertools.pairwise(series)
-        interleave([one for _, _, series in self._timed for one in series], pairs, seconds, progress)
+        with self._load:
+            interleave([one for _, _, series in self._timed for one in series], pairs, seconds, progress)
 
     @property
     def rounds(self) -> int:
@@ -181,7 +186,7 @@ class Sweeping:
     @property
     def result(self) -> Scaling:
         """What came out."""
-        return Scaling(self._op, self._dtype, self._output, [_line(*one) for one in self._timed])
+        return Scaling(self._op, self._dtype, self._output, self._load.cores, [_line(*one) for one in self._timed])
 
 
 @contextmanager

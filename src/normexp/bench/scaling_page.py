@@ -8,7 +8,7 @@ from typing import Any, Final
 from normexp._page.frame import items, section
 from normexp._page.lines import Axes, lines
 from normexp._page.markup import Markup, element, row, table
-from normexp.bench import words
+from normexp.bench import load, words
 from normexp.bench.scaling import CLIFF, Cliff
 from normexp.bench.timing import Ratio
 
@@ -49,6 +49,7 @@ def _function(scaling: Mapping[str, Any]) -> Markup:
         "article",
         element("h3", title),
         element("div", *charts, class_="charts"),
+        element("p", load.said(scaling["other_cores"]), class_="notes"),
         element("details", element("summary", "The figures"), *tables),
     )
 

@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 import normexp
-from normexp.bench import words
+from normexp.bench import load, words
 from normexp.bench.cell import AXIS
 from normexp.bench.plan import Plan
-from normexp.bench.report import CellReport, Mean, Row, StepReport, broken, means, packages, processor
+from normexp.bench.report import CellReport, Mean, Row, StepReport, broken, kept, means, packages, processor
 from normexp.bench.scaling import Line, Scaling
 from normexp.bench.timing import STEADY
 
@@ -61,6 +61,8 @@ def _captions(report: CellReport, empty_call: float) -> Iterator[str]:
         yield f"max ULP: largest error in units in the last place, over {report.measured_rows} of the {rows} rows"
     if report.is_small:
         yield f"calling a function that does nothing takes {empty_call * 1e6:.3f} us of each call"
+    if busy := load.said(report.other_cores):
+        yield busy
     if report.unsteady:
         yield (
             f"~ not steady: {report.unsteady} of {len(report.rows)} ratios are known to no better than {STEADY:.0%};"
@@ -132,6 +134,8 @@ def scaling(to: Console, report: Scaling) -> None:
             grid.add_row(*cells, _cliffs(lines, place))
         to.print()
         to.print(grid)
+    if busy := load.said(report.other_cores):
+        to.print(Text(busy, style="yellow"))
 
 
 def _cliffs(lines: Sequence[Line], place: int) -> Text:
@@ -159,9 +163,8 @@ def closing(to: Console, cells: Sequence[CellReport], scalings: Sequence[Scaling
     parts = []
     if cells:
         ratios, unsteady = sum(len(one.rows) for one in cells), sum(one.unsteady for one in cells)
-        kept = sum(one.promises is not None for one in cells)
         parts += [words.plural(len(cells), "cell"), f"{unsteady} of {ratios} ratios not steady"]
-        parts += [f"{words.plural(len(failures), 'broken promise')}: FAIL" if failures else f"promises kept in {kept}"]
+        parts += [f"{words.plural(len(failures), 'broken promise')}: FAIL" if failures else kept(cells)]
     if scalings:
         parts += [words.plural(len(scalings), "function"), f"{words.plural(len(cliffs), 'cliff')} without a reason"]
     # One line even where it is wider than the terminal: it is what scripts look for.
