@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import os
 import re
 import sys
 
@@ -13,6 +14,7 @@ pytest.importorskip("rich")
 from normexp import bench, get_num_threads
 from normexp.bench.cell import OPERATIONS
 from normexp.bench.peers import PEERS
+from normexp.bench.plan import BATCHES
 
 
 def run(*arguments):
@@ -31,14 +33,22 @@ def _brief(monkeypatch):
 
 @pytest.mark.parametrize("op", OPERATIONS)
 def test_json(op, tmp_path, capsys):
-    file = tmp_path / "figures.json"
+    file, page = tmp_path / "figures.json", tmp_path / "figures.html"
     threads = get_num_threads()
-    assert run("--op", op, "--shape", "3,5", "--shape", "2,4,3,2", "--seconds", "0.01", "--json", str(file)) == 0
+    shapes = "--shape", "3,5", "--shape", "2,4,3,2"
+    assert run("--op", op, *shapes, "--seconds", "0.01", "--json", str(file), "--html", str(page)) == 0
     assert get_num_threads() == threads
+    assert sorted(tmp_path.iterdir()) == [page, file]  # nothing temporary stays
+    assert f"{op}, 2 x 4 x 3 x 2 float32" in page.read_text()
 
     figures = json.loads(file.read_text())
     keys = {"normexp", "config", "processor", "front", "threads", "packages", "cells", "geometric_means"}
-    assert figures.keys() == keys | {"training_steps"}
+    keys |= {"training_steps", "empty_call_us", "scaling", "cliffs"}
+    keys |= {"ratios", "unsteady_ratios", "broken_promises", "kept_promises"}
+    assert figures.keys() == keys
+    assert figures["broken_promises"] == []
+    assert figures["ratios"] == sum(len(cell["rows"]) for cell in figures["cells"])
+    assert figures["unsteady_ratios"] <= figures["ratios"]
     assert (figures["front"], figures["training_steps"]) == ("numpy", [])
     assert [cell["shape"] for cell in figures["cells"]] == [[3, 5], [2, 4, 3, 2]]
     for cell in figures["cells"]:
@@ -53,6 +63,10 @@ def test_json(op, tmp_path, capsys):
         for row in cell["rows"]:
             assert row["ns_per_element"] > 0
             assert row["gb_per_s"] > 0
+            assert row["us_per_call"] == pytest.approx(row["ns_per_element"] * math.prod(cell["shape"]) / 1000)
+            assert row["ns_quartiles"][0] <= row["ns_per_element"] <= row["ns_quartiles"][1]
+            assert row["rounds"] >= 6
+            assert row["to_float32"] is None
             for ratio in (row["to_normexp"], row["to_limit"]):
                 assert 0 < ratio["low"] <= ratio["median"] <= ratio["high"]
             if row["name"] == "normexp":
@@ -96,14 +110,14 @@ def test_training_step(tmp_path, capsys):
     assert run("--front", "torch", "--op", "training_step", "--seconds", "0.01", "--json", str(file)) == 0
     figures = json.loads(file.read_text())
     assert figures["cells"] == []
-    assert [step["batch"] for step in figures["training_steps"]] == list(bench.BATCHES)
+    assert [step["batch"] for step in figures["training_steps"]] == list(BATCHES)
     for step in figures["training_steps"]:
         assert step["rounds"] >= 6
         assert 0 < step["pytorch_to_enabled"]["low"] <= step["pytorch_to_enabled"]["high"]
         assert step["pytorch_us"] > 0
         assert step["enabled_us"] > 0
     printed = capsys.readouterr().out
-    for batch in bench.BATCHES:
+    for batch in BATCHES:
         assert f"training step of the digits, batch of {batch}: PyTorch" in printed
 
 
@@ -129,7 +143,7 @@ def test_geometric_means(tmp_path, capsys):
     figures = json.loads(file.read_text())
     printed = capsys.readouterr().out
     for op in ("cross_entropy", "softmax"):
-        assert f"{op}, geometric means of x normexp" in printed
+        assert f"{op} float32, geometric means of x normexp" in printed
         fresh = [
             {row["name"]: row["to_normexp"]["median"] for row in cell["rows"] if row["output"] == "fresh"}
             for cell in figures["cells"]
@@ -152,30 +166,44 @@ def test_one_cell_has_no_mean(tmp_path, capsys):
 
 def test_each_function_has_its_default_shapes(monkeypatch):
     plans = []
-    monkeypatch.setattr("normexp.bench.run.run", lambda plan, file: plans.append(plan))
+    monkeypatch.setattr("normexp.bench.run.run", lambda plan: plans.append(plan) or {"broken_promises": []})
     assert run() == 0
     assert run("--op", "cross_entropy", "--op", "softmax") == 0
     assert run("--op", "cross_entropy", "--shape", "7,8,9") == 0
-    softmax = [("softmax", shape) for shape in ((65536, 10), (4096, 1000), (256, 128256))]
-    loss = [("cross_entropy", shape) for shape in ((65536, 10), (4096, 1000), (512, 32000), (8, 21, 512, 512))]
-    assert [plan.cells for plan in plans] == [softmax, loss + softmax, [("cross_entropy", (7, 8, 9))]]
+    shapes = (65536, 2), (65536, 10), (65536, 64), (4096, 1000), (512, 32000), (256, 128256)
+    softmax = [("softmax", "float32", shape) for shape in ((1, 10), *shapes, (4, 4000000))]
+    loss = [("cross_entropy", "float32", shape) for shape in (*shapes, (8, 21, 512, 512))]
+    assert [plan.cells for plan in plans] == [softmax, loss + softmax, [("cross_entropy", "float32", (7, 8, 9))]]
     assert [plan.batches for plan in plans] == [(), (), ()]
 
 
 def test_each_front_has_its_default_operations_and_shapes(monkeypatch):
     pytest.importorskip("torch")
     plans = []
-    monkeypatch.setattr("normexp.bench.run.run", lambda plan, file: plans.append(plan))
+    monkeypatch.setattr("normexp.bench.run.run", lambda plan: plans.append(plan) or {"broken_promises": []})
     assert run("--front", "torch") == 0
     (plan,) = plans
-    softmax = [("softmax", shape) for shape in ((64, 10), (65536, 10), (4096, 1000), (256, 128256))]
+    softmax = [("softmax", "float32", shape) for shape in ((64, 10), (65536, 10), (4096, 1000), (256, 128256))]
     shapes = (64, 10), (4096, 10), (65536, 10), (4096, 1000), (512, 32000), (64, 128256)
-    assert plan.cells == softmax + [("cross_entropy_and_grad", shape) for shape in shapes]
-    assert (plan.front, plan.batches) == ("torch", bench.BATCHES)
+    assert plan.cells == softmax + [("cross_entropy_and_grad", "float32", shape) for shape in shapes]
+    assert (plan.front, plan.batches) == ("torch", BATCHES)
+
+
+def test_cells_are_functions_times_dtypes_times_shapes(monkeypatch):
+    plans = []
+    monkeypatch.setattr("normexp.bench.run.run", lambda plan: plans.append(plan) or {"broken_promises": []})
+    twice = "--dtype", "float64", "--dtype", "float16", "--dtype", "float64", "--shape", "2,3", "--shape", "4,5"
+    assert run("--op", "softmax", "--op", "logsumexp", *twice) == 0
+    assert plans[0].cells == [
+        (op, dtype, shape)
+        for op in ("softmax", "logsumexp")
+        for dtype in ("float64", "float16")
+        for shape in ((2, 3), (4, 5))
+    ]
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
-def test_dtypes(dtype, tmp_path):
+def test_dtypes(dtype, tmp_path, capsys):
     if dtype == "bfloat16":
         pytest.importorskip("ml_dtypes")
     file = tmp_path / "figures.json"
@@ -187,6 +215,18 @@ def test_dtypes(dtype, tmp_path):
     assert moved["normexp"] == pytest.approx(2 * width)
     assert moved["a copy"] == pytest.approx(2 * width)
     assert moved["a max"] == pytest.approx(width)
+    assert moved["normexp in float32"] == pytest.approx(8)
+    # What this format gains or costs: normexp's times in both, of the same rounds.
+    float32 = {row["output"]: row["to_normexp"] for row in cell["rows"] if row["name"] == "normexp in float32"}
+    assert float32.keys() == {"fresh", "out="}
+    for row in cell["rows"]:
+        if row["name"] != "normexp":
+            assert row["to_float32"] is None
+            continue
+        gain = row["to_float32"]
+        assert 0 < gain["low"] <= gain["median"] <= gain["high"]
+        assert gain["high"] == pytest.approx(1 / float32[row["output"]]["low"])
+        assert f"{gain['median']:.2f} x float32" in capsys.readouterr().out or row["output"] == "out="
 
 
 @pytest.mark.parametrize(
@@ -238,7 +278,27 @@ def test_missing_exact_arithmetic_is_said_to_be_missing(monkeypatch, capsys):
         monkeypatch.delitem(sys.modules, f"normexp.verify.{name}", raising=False)
         monkeypatch.delattr(f"normexp.verify.{name}", raising=False)
     assert run("--shape", "2,3", "--seconds", "0.01") == 0
-    assert "max ULP: not measured" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "max ULP: not measured" in printed
+    assert "accuracy not checked: needs normexp[verify]" in " ".join(printed.split())
+    assert "promises kept in 1 (1 checked in part)" in printed.splitlines()[-1]
+
+
+@pytest.mark.parametrize("op", OPERATIONS)
+def test_one_element_on_many_threads(op, tmp_path):
+    file = tmp_path / "figures.json"
+    assert run("--op", op, "--shape", "1,1", "--threads", "3", "--seconds", "0.01", "--json", str(file)) == 0
+    (cell,) = json.loads(file.read_text())["cells"]
+    assert {"a copy", "a max", "normexp"} < {row["name"] for row in cell["rows"]}
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is always full")
+@pytest.mark.parametrize("option", ["--json", "--html"])
+def test_a_disk_that_is_full_at_the_end(option, capsys):
+    assert run("--shape", "2,3", "--seconds", "0.01", option, "/dev/full") == 2
+    captured = capsys.readouterr()
+    assert captured.err == f"normexp bench: cannot write {option} '/dev/full': No space left on device\n"
+    assert "normexp bench: 1 cell" in captured.out
 
 
 @pytest.mark.parametrize(
@@ -257,6 +317,8 @@ def test_missing_exact_arithmetic_is_said_to_be_missing(monkeypatch, capsys):
         (["--seconds", "nan"], "--seconds must be a positive number, not 'nan'"),
         (["--seconds", "-1"], "--seconds must be a positive number, not '-1'"),
         (["--json", "no/such/directory/file.json"], "cannot write --json 'no/such/directory/file.json'"),
+        (["--html", "no/such/directory/file.html"], "cannot write --html 'no/such/directory/file.html'"),
+        (["--json", "a", "--html", "./a"], "--html './a' would overwrite --json 'a'"),
         (["--shape", "1000000000,1000000000"], "Unable to allocate"),
     ],
 )

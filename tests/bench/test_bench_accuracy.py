@@ -45,7 +45,8 @@ def test_few_rows_stand_for_all(monkeypatch):
     monkeypatch.setattr(accuracy, "_ELEMENTS", 12)
     cell = Cell.make("cross_entropy_and_grad", (5, 4, 2), "float32", threads=1)
     ruler = Accuracy(cell)
-    assert ruler.rows.tolist() == [0, 4, 9]  # of 10: the first, the last, and between
+    assert ruler.rows == 3
+    assert np.ravel_multi_index(cell.chosen(12), (5, 2)).tolist() == [0, 4, 9]  # the first, the last, and between
     values = good(cell).astype(np.float32)
     values[1, :, 0] = 7  # row 2 is not looked at
     assert ruler.max_ulp(values) <= 0.5 + 1e-5
@@ -58,3 +59,17 @@ def test_a_mean_over_too_many_rows_is_not_measured(monkeypatch):
     with pytest.raises(MissingError, match="not measured: an exact mean over 4 rows takes too long"):
         Accuracy(Cell.make("cross_entropy", (4, 4), "float32", threads=1))
     Accuracy(Cell.make("cross_entropy", (3, 4), "float32", threads=1))
+
+
+@pytest.mark.parametrize("op", ["softmax", "cross_entropy_and_grad"])
+def test_of_a_row_too_long_some_elements_are_measured(op, monkeypatch):
+    monkeypatch.setattr(accuracy, "_ELEMENTS", 12)
+    cell = Cell.make(op, (2, 34), "float32", threads=1)
+    ruler = Accuracy(cell)
+    assert ruler.rows == 1
+    values = good(cell).astype(np.float32)
+    assert ruler.max_ulp(values) <= 0.5 + 1e-5
+    values[0, 1] = 7  # every third is looked at
+    assert ruler.max_ulp(values) <= 0.5 + 1e-5
+    values[0, 33] = 7
+    assert ruler.max_ulp(values) > 1000

@@ -19,14 +19,23 @@ def spin(seconds):
     return call
 
 
+def rounds(*times):
+    return dict(enumerate(times))
+
+
 def test_ratio_is_the_median_of_ratios_within_rounds():
     # A machine that slows down fourfold on the way: the ratio of each round is 2 all the same.
     reference = [1.0, 2.0, 3.0, 4.0, 4.0, 4.0]
-    assert Ratio.of([2 * t for t in reference], reference) == Ratio(2.0, 2.0, 2.0)
+    assert Ratio.of(rounds(*[2 * t for t in reference]), rounds(*reference)) == Ratio(2.0, 2.0, 2.0)
+
+
+def test_a_ratio_is_of_rounds_that_both_took_part_in():
+    # The second sat out round 1, the first was interrupted in round 3.
+    assert Ratio.of({0: 2.0, 1: 9.0, 2: 4.0}, {0: 1.0, 2: 2.0, 3: 5.0}) == Ratio(2.0, 2.0, 2.0)
 
 
 def test_few_rounds_give_the_whole_range():
-    ratio = Ratio.of([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0] * MIN_ROUNDS)
+    ratio = Ratio.around([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     assert (ratio.low, ratio.median, ratio.high) == (1.0, 3.5, 6.0)
     assert not ratio.steady
 
@@ -36,7 +45,7 @@ def test_the_interval_encloses_the_median_95_times_in_100():
     for rounds in (6, 9, 30, 101):
         inside = 0
         for _ in range(2000):
-            ratio = Ratio.of([generator.expovariate(1.0) for _ in range(rounds)], [1.0] * rounds)
+            ratio = Ratio.around([generator.expovariate(1.0) for _ in range(rounds)])
             inside += ratio.low <= math.log(2) <= ratio.high  # the median of expovariate(1)
         # Four standard deviations of a count with p = 0.95 over 2000 trials: 4 * sqrt(2000 * 0.95 * 0.05) = 39.
         assert inside >= 2000 * 0.95 - 39, rounds
@@ -70,7 +79,7 @@ def test_the_fastest_way_counts(monkeypatch):
     series = Series({"slow": spin(2e-3), "quick": spin(1e-4)})
     interleave([series], [], seconds=1e-9)
     assert series.fastest == "quick"
-    assert min(series.times) >= 1e-4
+    assert min(series.times.values()) >= 1e-4
     assert series.median < 2e-3
 
 
@@ -78,15 +87,53 @@ class Given(Times):
     """Times that nobody took."""
 
     def __init__(self, *times):
-        self.given = list(times)
+        self.given = rounds(*times)
 
     @property
     def times(self):
         return self.given
 
+    @property
+    def taken(self):
+        return ()
+
 
 def test_a_sum_adds_within_rounds():
     total = Sum([Given(1.0, 2.0, 9.0), Given(5.0, 1.0, 1.0)])
-    assert total.times == [6.0, 3.0, 10.0]
+    assert total.times == rounds(6.0, 3.0, 10.0)
     assert total.median == 6.0  # the medians of the parts would give 3
     assert total.fastest == ""
+
+
+def test_half_of_the_rounds_lie_between_the_quartiles():
+    assert Given(5.0, 1.0, 2.0, 4.0, 3.0).quartiles == (2.0, 4.0)
+    assert Given(5.0).quartiles == (5.0, 5.0)
+
+
+def test_what_is_steady_rests_and_what_is_slow_waits_its_turn(monkeypatch):
+    monkeypatch.setattr(timing, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(timing, "_SAMPLE_SECONDS", 0.0)
+    generator = random.Random(0)
+
+    def restless(seconds):
+        return lambda: spin(seconds * generator.uniform(1, 3))()
+
+    ours, quick, slow, sure = (
+        Series({"": call}) for call in (restless(1e-4), restless(2e-4), restless(3e-3), spin(1e-4))
+    )
+    pairs = [(quick, ours), (slow, ours), (sure, sure)]
+    interleave([ours, quick, slow, sure], pairs, seconds=0.5)
+    taken = {name: len(one.times) for name, one in {"ours": ours, "quick": quick, "slow": slow, "sure": sure}.items()}
+    assert taken["sure"] == MIN_ROUNDS
+    assert MIN_ROUNDS < taken["slow"] < taken["quick"] / 4
+    assert taken["ours"] >= taken["quick"]
+    # Of two that wait, each has half of the time.
+    assert slow.seconds < 0.7 * 0.5
+
+
+def test_a_call_too_short_for_the_clock_is_repeated():
+    series = Series({"": lambda: None}, settle=0.0)
+    interleave([series], [], seconds=1e-9)
+    assert series._ways[""]._repeats * series.median >= timing._SAMPLE_SECONDS / 4
+    assert series.median < 1e-6
+    assert 0 < timing.empty_call() < 1e-6

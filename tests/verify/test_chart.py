@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from normexp.verify.chart import chart, place
+from normexp._page.lines import place
+from normexp.verify.chart import chart
 
 
 def curve(**max_ulp):

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import pytest
 
 from normexp._json_file import _portable
+from normexp._page.markup import element
 from normexp.verify.heat import error, shade
-from normexp.verify.markup import element
 from normexp.verify.page import page
 
 NAMES = ("normexp", "PyTorch", "a < b & \"c\" > 'd'")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -32,12 +33,31 @@ class Operation:
     is_loss: bool = False
 
 
+# One small row, where a call is all overhead; two classes to a whole memory's worth of them.
+_SHAPES: Final = (
+    (1, 10),
+    (65536, 2),
+    (65536, 10),
+    (65536, 64),
+    (4096, 1000),
+    (512, 32000),
+    (256, 128256),
+    (4, 4_000_000),
+)
+_LOSS_SHAPES: Final = (
+    (65536, 2),
+    (65536, 10),
+    (65536, 64),
+    (4096, 1000),
+    (512, 32000),
+    (256, 128256),
+    (8, 21, 512, 512),
+)
 # A batch of 64 rows of 10 is a small network's: there, a call of PyTorch's is mostly its overhead.
 _SMALL: Final = (64, 10)
-_SHAPES: Final = ((65536, 10), (4096, 1000), (256, 128256))
-_LOSS_SHAPES: Final = ((65536, 10), (4096, 1000), (512, 32000), (8, 21, 512, 512))
+_TORCH_SHAPES: Final = (_SMALL, (65536, 10), (4096, 1000), (256, 128256))
 _TORCH_LOSS_SHAPES: Final = (_SMALL, (4096, 10), (65536, 10), (4096, 1000), (512, 32000), (64, 128256))
-_OF_MAPS: Final[Mapping[Front, tuple[Shape, ...]]] = {"numpy": _SHAPES, "torch": (_SMALL, *_SHAPES)}
+_OF_MAPS: Final[Mapping[Front, tuple[Shape, ...]]] = {"numpy": _SHAPES, "torch": _TORCH_SHAPES}
 _OF_LOSSES: Final[Mapping[Front, tuple[Shape, ...]]] = {"numpy": _LOSS_SHAPES, "torch": _TORCH_LOSS_SHAPES}
 
 OPERATIONS: Final[Mapping[str, Operation]] = {
@@ -53,6 +73,9 @@ DTYPES: Final = ("float16", "bfloat16", "float32", "float64")
 # Logits of a trained network differ by tens; five standard normals reach +-25 in a long row.
 _SPREAD: Final = 5.0
 _SEED: Final = 20
+
+# Up to here all is in a core's cache and a call takes some microseconds: what it takes is said, and not bytes a second.
+_SMALL_BYTES: Final = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -78,12 +101,7 @@ class Cell:
         MemoryError
             The arrays do not fit.
         """
-        if dtype == "bfloat16":
-            import ml_dtypes  # NumPy has no such type of its own
-
-            element = np.dtype(ml_dtypes.bfloat16)
-        else:
-            element = np.dtype(dtype)
+        element = element_type(dtype)
         work = np.float64 if dtype == "float64" else np.float32
         random = np.random.default_rng(_SEED)
         logits = random.standard_normal(shape, dtype=work)
@@ -91,8 +109,55 @@ class Cell:
         x = logits.astype(element, copy=False)
         rows = shape[:AXIS] + shape[AXIS + 1 :]
         target = random.integers(shape[AXIS], size=rows) if OPERATIONS[op].is_loss else None
-        out = np.zeros({"logsumexp": rows, "cross_entropy": ()}.get(op, shape), element)
-        return cls(op, x, target, out, threads, front)
+        return cls.of(op, x, target, threads, front)
+
+    @classmethod
+    def of(cls, op: str, x: Array, target: NDArray[np.int64] | None, threads: int, front: Front = "numpy") -> Cell:
+        """Make the cell of these logits and targets."""
+        return cls(op, x, target, _room(op, x), threads, front)
+
+    def in_float32(self) -> Cell:
+        """Return the cell of the same logits in float32."""
+        x = self.x.astype(np.float32)
+        return replace(self, x=x, out=_room(self.op, x))
+
+    def of_rows(self, index: tuple[NDArray[np.intp], ...]) -> Cell:
+        """Return the cell of some of the rows, which lie one after the other: rows x classes."""
+        x = np.ascontiguousarray(np.moveaxis(self.x, AXIS, -1)[index])
+        target = None if self.target is None else self.target[index]
+        return replace(self, x=x, target=target, out=_room(self.op, x))
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return math.prod(self.x.shape[:AXIS] + self.x.shape[AXIS + 1 :])
+
+    def chosen(self, elements: int) -> tuple[NDArray[np.intp], ...]:
+        """Choose rows that have no more elements than that, but one at least; evenly, the first and last among them.
+
+        Returns
+        -------
+        tuple of ndarray
+            Their index in arrays that have no classes, or have them last.
+        """
+        count = max(1, min(self.rows, elements // self.x.shape[AXIS]))
+        chosen = np.linspace(0, self.rows - 1, count).astype(np.intp)
+        return np.unravel_index(chosen, self.x.shape[:AXIS] + self.x.shape[AXIS + 1 :])
+
+    @property
+    def is_map(self) -> bool:
+        """Whether each element of a row has a result of its own."""
+        return self.out.ndim == self.x.ndim
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether the rows come to one number."""
+        return self.op == "cross_entropy"
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the memory has no part in it."""
+        return self.moved <= _SMALL_BYTES
 
     @property
     def limit(self) -> Limit:
@@ -109,6 +174,25 @@ class Cell:
         """The cell in words."""
         through = ", through normexp.torch" if self.front == "torch" else ""
         return f"{self.op}, {' x '.join(map(str, self.x.shape))} {self.x.dtype}{through}"
+
+
+def element_type(dtype: str) -> np.dtype:
+    """Return the type of these elements."""
+    if dtype == "bfloat16":
+        import ml_dtypes  # NumPy has no such type of its own
+
+        dtype = ml_dtypes.bfloat16
+    return np.dtype(dtype)
+
+
+def result_shape(op: str, shape: Shape) -> Shape:
+    """Return the shape of the results."""
+    return {"logsumexp": shape[:AXIS] + shape[AXIS + 1 :], "cross_entropy": ()}.get(op, shape)
+
+
+def _room(op: str, x: Array) -> Array:
+    """Make a buffer for the results."""
+    return np.zeros(result_shape(op, x.shape), x.dtype)
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,13 @@ def limits(cell: Cell, *, with_torch: bool) -> list[Contender]:
     """
     x = cell.x.ravel()  # a view: the array is contiguous
     buffer = cell.out.ravel() if cell.out.shape == cell.x.shape else np.zeros_like(x)
-    halves = list(zip(np.array_split(x, cell.threads), np.array_split(buffer, cell.threads), strict=True))
+    shares = min(cell.threads, x.size)
+    parts = list(zip(np.array_split(x, shares), np.array_split(buffer, shares), strict=True))
     copies: dict[str, Call] = {"NumPy, one thread": lambda: np.copyto(buffer, x)}
     maxima: dict[str, Call] = {"NumPy, one thread": lambda: np.max(x)}
-    if cell.threads > 1:
-        copies[f"NumPy, {cell.threads} threads"] = _together([_copy(source, target) for source, target in halves])
-        maxima[f"NumPy, {cell.threads} threads"] = _together([_max(source) for source, _ in halves])
+    if shares > 1:
+        copies[f"NumPy, {shares} threads"] = _together([_copy(source, target) for source, target in parts])
+        maxima[f"NumPy, {shares} threads"] = _together([_max(source) for source, _ in parts])
     if with_torch:
         torch = import_torch(cell.threads)
         t, to = torch_view(cell.x), torch_view(buffer.reshape(cell.x.shape))

@@ -1,23 +1,21 @@
-"""What a timed cell comes to: one record for the table and the JSON file alike."""
+"""What the timed cells come to: the records that the terminal, the JSON file and the page are made of."""
 
 from __future__ import annotations
 
-import math
 import platform
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from rich.table import Table
-
 import normexp
-from normexp.bench import Plan
-from normexp.bench.cell import AXIS, Limit, Output
-from normexp.bench.timing import STEADY, Ratio
+from normexp.bench.cell import Limit, Output
+from normexp.bench.plan import Plan
+from normexp.bench.promises import Promises
+from normexp.bench.scaling import Scaling
+from normexp.bench.timing import Ratio
 
 PACKAGES: Final = ("numpy", "torch", "jax", "onnxruntime", "scipy")
 
@@ -28,14 +26,25 @@ class Row:
 
     name: str
     output: Output
+    us_per_call: float
     ns_per_element: float
+    ns_quartiles: tuple[float, float]
+    """What half of the rounds lie between, for an element."""
     gb_per_s: float
+    rounds: int
     to_normexp: Ratio
     """Time over normexp's with the same kind of output."""
     to_limit: Ratio
     """Time over the limit's."""
+    to_float32: Ratio | None
+    """Of normexp in another format: time over that of the same logits in float32."""
     max_ulp: float | None
     note: str
+
+    @property
+    def is_limit(self) -> bool:
+        """Whether this is what memory allows."""
+        return self.name.startswith("a ")
 
 
 @dataclass(frozen=True)
@@ -45,18 +54,34 @@ class CellReport:
     op: str
     shape: tuple[int, ...]
     dtype: str
+    title: str
     limit: Limit
+    is_small: bool
     rounds: int
     rows: list[Row]
     missing: dict[str, str]
     """Peers that took no part, and why."""
     measured_rows: int
     """How many rows of the array the errors were taken from."""
+    other_cores: float | None
+    """How many cores other programs kept busy meanwhile; None where it is not known."""
+    promises: Promises | None
+    """None where there was no time to look: the run was interrupted."""
+
+    @property
+    def unsteady(self) -> int:
+        """How many ratios to normexp are not known well enough."""
+        return sum(not row.to_normexp.steady for row in self.rows)
 
     @property
     def steady(self) -> bool:
         """Whether each ratio to normexp is known well enough."""
-        return all(row.to_normexp.steady for row in self.rows)
+        return not self.unsteady
+
+    def document(self) -> dict[str, Any]:
+        """Return this cell for the JSON file."""
+        promises = None if self.promises is None else {**asdict(self.promises), "line": self.promises.line}
+        return {**asdict(self), "steady": self.steady, "promises": promises}
 
 
 @dataclass(frozen=True)
@@ -71,19 +96,12 @@ class StepReport:
     """PyTorch's time over that with `normexp.torch.enable`."""
 
 
-def step_line(step: StepReport) -> str:
-    """Say it."""
-    return (
-        f"training step of the digits, batch of {step.batch}: PyTorch {step.pytorch_us:.1f} us, enabled"
-        f" {step.enabled_us:.1f} us; x enabled {_ratio(step.pytorch_to_enabled)} over {step.rounds} rounds"
-    )
-
-
 @dataclass(frozen=True)
 class Mean:
-    """How a peer does over all cells of a function that it took part in."""
+    """How a peer does over all cells of a function in a format that it took part in."""
 
     op: str
+    dtype: str
     name: str
     cells: int
     to_normexp: float
@@ -91,73 +109,41 @@ class Mean:
 
 
 def means(cells: Iterable[CellReport]) -> list[Mean]:
-    """Average over the cells of each function, where there are several.
+    """Average over the cells of each function and format, where there are several.
 
     Of ratios only the geometric mean is the same whichever of the two is called 1.
     """
-    ratios: dict[tuple[str, str], list[float]] = {}
+    ratios: dict[tuple[str, str, str], list[float]] = {}
     for cell in cells:
         for row in cell.rows:
             if row.output == "fresh" and row.name != "normexp":
-                ratios.setdefault((cell.op, row.name), []).append(row.to_normexp.median)
+                ratios.setdefault((cell.op, cell.dtype, row.name), []).append(row.to_normexp.median)
     return [
-        Mean(op, name, len(found), statistics.geometric_mean(found))
-        for (op, name), found in ratios.items()
+        Mean(op, dtype, name, len(found), statistics.geometric_mean(found))
+        for (op, dtype, name), found in ratios.items()
         if len(found) > 1
     ]
 
 
-def summary(means: Iterable[Mean]) -> Iterator[str]:
-    """Say them, a peer a line."""
-    for op, group in groupby(means, lambda mean: mean.op):
-        found = list(group)
-        width = max(len(mean.name) for mean in found)
-        yield f"\n{op}, geometric means of x normexp, fresh with fresh"
-        for mean in found:
-            yield f"  {mean.name:{width}} {mean.to_normexp:8.2f}  over {mean.cells} cells"
+def broken(cells: Iterable[CellReport]) -> list[str]:
+    """Return the promises that normexp did not keep, in words."""
+    return [f"{cell.title}: {one}" for cell in cells if cell.promises for one in cell.promises.broken]
 
 
-def table(title: str, cell: CellReport) -> Table:
-    """Lay one cell out for the terminal."""
-    caption = [
-        f"{cell.rounds} rounds; ratios are medians of per-round ratios of times: above 1 is slower;"
-        " x normexp: with the same kind of output"
-    ]
-    if any(row.max_ulp is not None for row in cell.rows):
-        rows = math.prod(cell.shape) // cell.shape[AXIS]
-        caption.append(
-            f"max ULP: largest error in units in the last place, over {cell.measured_rows} of the {rows} rows"
-        )
-    if not cell.steady:
-        caption.append(
-            f"~ not steady: known to no better than {STEADY:.0%}; close other programs, or allow more --seconds"
-        )
-    grid = Table(title=title, caption="\n".join(caption), title_justify="left", caption_justify="left")
-    grid.add_column("")
-    grid.add_column("output")
-    for heading in ("ns/element", "GB/s", "x normexp", f"x {cell.limit}", "max ULP"):
-        grid.add_column(heading, justify="right", no_wrap=True)
-    grid.add_column("note")
-    for row in cell.rows:
-        grid.add_row(
-            row.name,
-            row.output,
-            f"{row.ns_per_element:.3f}",
-            f"{row.gb_per_s:.1f}",
-            _ratio(row.to_normexp),
-            _ratio(row.to_limit),
-            "" if row.max_ulp is None else f"{row.max_ulp:.3g}",
-            row.note,
-            style="bold" if row.name == "normexp" else None,
-        )
-    return grid
+def kept(cells: Iterable[CellReport]) -> str:
+    """Say in how many cells normexp keeps its promises, and in how many of these something could not be checked."""
+    found = [cell.promises for cell in cells if cell.promises and not cell.promises.broken]
+    partly = sum(bool(one.unchecked) for one in found)
+    return f"promises kept in {len(found)}" + (f" ({partly} checked in part)" if partly else "")
 
 
-def _ratio(ratio: Ratio) -> str:
-    return f"{'' if ratio.steady else '~'}{ratio.median:.2f}"
-
-
-def document(cells: Sequence[CellReport], steps: Sequence[StepReport], plan: Plan) -> dict[str, Any]:
+def document(
+    cells: Sequence[CellReport],
+    steps: Sequence[StepReport],
+    scalings: Sequence[Scaling],
+    empty_call: float,
+    plan: Plan,
+) -> dict[str, Any]:
     """Gather everything a reader of the JSON file needs to judge the figures."""
     return {
         "normexp": normexp.__version__,
@@ -166,9 +152,16 @@ def document(cells: Sequence[CellReport], steps: Sequence[StepReport], plan: Pla
         "front": plan.front,
         "threads": plan.threads,
         "packages": packages(),
-        "cells": [{**asdict(cell), "steady": cell.steady} for cell in cells],
+        "empty_call_us": empty_call * 1e6,
+        "cells": [cell.document() for cell in cells],
         "geometric_means": [asdict(mean) for mean in means(cells)],
         "training_steps": [asdict(step) for step in steps],
+        "scaling": [asdict(scaling) for scaling in scalings],
+        "cliffs": [cliff for scaling in scalings for cliff in scaling.cliffs],
+        "ratios": sum(len(cell.rows) for cell in cells),
+        "unsteady_ratios": sum(cell.unsteady for cell in cells),
+        "broken_promises": broken(cells),
+        "kept_promises": kept(cells),
     }
 
 

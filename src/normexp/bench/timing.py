@@ -18,6 +18,8 @@ from time import perf_counter
 from typing import Final
 
 Call = Callable[[], object]
+Rounds = Mapping[int, float]
+"""Seconds a call, by the number of the round: not everybody takes part in all of them."""
 
 # Idle threads of PyTorch (libgomp: 300,000 turns of a spin of at most 140 cycles, 14 ms at 3 GHz) and of ONNX Runtime
 # keep a core busy after a call. Nobody's time should pay for that, so each contender first runs untimed for longer.
@@ -54,31 +56,61 @@ class Ratio:
         """Whether the median is known well enough to stop."""
         return self.spread <= STEADY
 
+    @property
+    def inverse(self) -> Ratio:
+        """The ratio the other way round."""
+        return Ratio(1 / self.median, 1 / self.high, 1 / self.low)
+
+    def scaled(self, factor: float) -> Ratio:
+        """Return it times a number."""
+        return Ratio(self.median * factor, self.low * factor, self.high * factor)
+
     @classmethod
-    def of(cls, times: Sequence[float], reference: Sequence[float]) -> Ratio:
-        """Compare two series, round by round.
+    def of(cls, times: Rounds, reference: Rounds) -> Ratio:
+        """Compare two series over the rounds that both took part in."""
+        return cls.around([times[i] / reference[i] for i in times.keys() & reference.keys()])
+
+    @classmethod
+    def around(cls, ratios: Sequence[float]) -> Ratio:
+        """Take the median.
 
         The interval needs no assumption about the noise: the number of values below the median is binomial, so that
         its standard deviation is sqrt(n) / 2, and the ranks n/2 -+ 1.96 sqrt(n)/2 enclose the median.
         """
-        ratios = sorted(a / b for a, b in zip(times, reference, strict=True))
-        n = len(ratios)
+        ordered, n = sorted(ratios), len(ratios)
         below = max(0, math.floor((n - 1.96 * math.sqrt(n)) / 2) - 1)
-        return cls(statistics.median(ratios), ratios[below], ratios[n - 1 - below])
+        return cls(statistics.median(ordered), ordered[below], ordered[n - 1 - below])
 
 
 class Times(ABC):
-    """The times of one contender, in seconds a call, one a round."""
+    """The times of one contender."""
 
     @property
     @abstractmethod
-    def times(self) -> list[float]:
-        """The time of each round."""
+    def times(self) -> Rounds:
+        """The time of each round that it took part in."""
+
+    @property
+    @abstractmethod
+    def taken(self) -> tuple[Series, ...]:
+        """Whose times have to be taken for it."""
 
     @property
     def median(self) -> float:
         """The median of the times."""
-        return statistics.median(self.times)
+        return statistics.median(self.times.values())
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """What half of the times lie between."""
+        times = list(self.times.values())
+        low, _, high = statistics.quantiles(times, n=4, method="inclusive") if len(times) > 1 else times * 3
+        return low, high
+
+    @property
+    def spent(self) -> float:
+        """The seconds that went into it."""
+        return sum(one.seconds for one in self.taken)
 
     @property
     def fastest(self) -> str:
@@ -95,30 +127,45 @@ class Series(Times):
         The ways to do the work. Where there are several, the fastest of each round counts.
     scope : callable
         Makes the context in which they run; it is entered before the clock starts.
+    settle : float
+        The seconds to run untimed before each sample; by default long enough for others' threads to fall asleep.
     """
 
     def __init__(
-        self, ways: Mapping[str, Call], scope: Callable[[], AbstractContextManager[object]] = nullcontext
+        self,
+        ways: Mapping[str, Call],
+        scope: Callable[[], AbstractContextManager[object]] = nullcontext,
+        settle: float | None = None,
     ) -> None:
         self._scope = scope
+        self.seconds = 0.0
         with scope():
-            self._ways = {name: _Way(call) for name, call in ways.items()}
+            self._ways = {name: _Way(call, SETTLE_SECONDS if settle is None else settle) for name, call in ways.items()}
 
-    def sample(self) -> None:
+    def sample(self, number: int) -> None:
         """Add the time of this round."""
+        start = perf_counter()
         with self._scope():
             for way in self._ways.values():
-                way.sample()
+                way.sample(number)
+        self.seconds += perf_counter() - start
 
     @property
-    def times(self) -> list[float]:
-        """The time of each round."""
-        return [min(times) for times in zip(*(way.times for way in self._ways.values()), strict=True)]
+    def times(self) -> Rounds:
+        """The time of each round that it took part in."""
+        first, *others = (way.times for way in self._ways.values())
+        # The last round may have been interrupted.
+        return {i: min(t, *(way[i] for way in others)) if others else t for i, t in first.items() if _all(i, others)}
+
+    @property
+    def taken(self) -> tuple[Series, ...]:
+        """Itself."""
+        return (self,)
 
     @property
     def fastest(self) -> str:
         """The name of the way that is the fastest in the median."""
-        return min(self._ways, key=lambda name: statistics.median(self._ways[name].times))
+        return min(self._ways, key=lambda name: statistics.median(self._ways[name].times.values()))
 
 
 class Sum(Times):
@@ -134,25 +181,39 @@ class Sum(Times):
         self._parts = parts
 
     @property
-    def times(self) -> list[float]:
-        """The time of each round."""
-        return [sum(times) for times in zip(*(part.times for part in self._parts), strict=True)]
+    def times(self) -> Rounds:
+        """The time of each round that all of them took part in."""
+        first, *others = (part.times for part in self._parts)
+        return {i: t + sum(part[i] for part in others) for i, t in first.items() if _all(i, others)}
+
+    @property
+    def taken(self) -> tuple[Series, ...]:
+        """All that its parts need."""
+        return tuple(one for part in self._parts for one in part.taken)
+
+
+def _all(number: int, rounds: Sequence[Rounds]) -> bool:
+    return all(number in one for one in rounds)
 
 
 class _Way:
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, settle: float) -> None:
         self._call = call
-        self.times: list[float] = []
+        self._settle = settle
+        self.times: dict[int, float] = {}
         call()  # the first call pays for pages, pools and code that the others find ready
-        self._expected = self._time(1)
-        self._repeats = max(1, math.ceil(_SAMPLE_SECONDS / self._expected))
+        # Twice as many until they fill a sample: what the first few say of a call of half a microsecond is the clock's.
+        self._repeats = 1
+        while (expected := self._time(self._repeats)) * self._repeats < _SAMPLE_SECONDS:
+            self._repeats *= 2
+        self._settles = settle > 0 and expected < _LONG_CALL_SECONDS
 
-    def sample(self) -> None:
-        if self._expected < _LONG_CALL_SECONDS:
+    def sample(self, number: int) -> None:
+        if self._settles:
             start = perf_counter()
-            while perf_counter() - start < SETTLE_SECONDS:
+            while perf_counter() - start < self._settle:
                 self._call()
-        self.times.append(self._time(self._repeats))
+        self.times[number] = self._time(self._repeats)
 
     def _time(self, repeats: int) -> float:
         call = self._call
@@ -174,7 +235,10 @@ def interleave(
     seconds: float,
     progress: Callable[[float], None] = lambda used: None,
 ) -> None:
-    """Add rounds to all series until the ratios of all pairs are steady, or the time is used up.
+    """Add rounds until the ratios of all pairs are steady, or the time is used up.
+
+    All take part in the first `MIN_ROUNDS`. From then on a pair whose ratio is steady rests, and so does one that has
+    had more than its share of the time: whoever is thirty times as slow is known sooner, and needs no more rounds.
 
     Parameters
     ----------
@@ -189,12 +253,34 @@ def interleave(
     """
     start = perf_counter()
     count = 0
-    while True:
-        first = count % len(series)
-        for one in (*series[first:], *series[:first]):
-            one.sample()
+    due: Sequence[Series] = series
+    while due:
+        first = count % len(due)
+        for one in (*due[first:], *due[:first]):
+            one.sample(count)
         count += 1
         used = perf_counter() - start
         progress(used)
-        if count >= MIN_ROUNDS and (used >= seconds or all(Ratio.of(a.times, b.times).steady for a, b in pairs)):
-            return
+        if count >= MIN_ROUNDS:
+            if used >= seconds:
+                return
+            due = _due(series, pairs)
+
+
+def _due(series: Sequence[Series], pairs: Sequence[tuple[Times, Times]]) -> list[Series]:
+    """Return who takes part in the next round."""
+    waiting = [pair for pair in pairs if not Ratio.of(pair[0].times, pair[1].times).steady]
+    if not waiting:
+        return []
+    share = sum(one.seconds for one in series) / len(waiting)
+    # Parts of sums are counted twice, so that all may have had more; then it is the turn of the one with the least.
+    chosen = [pair for pair in waiting if pair[0].spent <= share] or [min(waiting, key=lambda pair: pair[0].spent)]
+    needed = {one for pair in chosen for times in pair for one in times.taken}
+    return [one for one in series if one in needed]
+
+
+def empty_call() -> float:
+    """Return the seconds that the loop takes to call a function that does nothing: part of every time taken."""
+    series = Series({"": lambda: None}, settle=0)
+    interleave([series], [], 0.0)
+    return series.median

@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from normexp._page.markup import Markup, box, element, header_row, row, table
 from normexp.verify import words
-from normexp.verify.markup import Markup, box, element, header_row, row, table
 
 _DECADES: Final = (1e1, 1e2, 1e3, 1e4, 1e5)
 _ABSENT: Final = "none"

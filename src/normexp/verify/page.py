@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any, Final
 
+from normexp._page.frame import badge, frame, items, opening, section, sheet
+from normexp._page.markup import Markup, element, row, table
 from normexp.verify import heat
 from normexp.verify.chart import chart
 from normexp.verify.claims import Verdict
 from normexp.verify.contract import BOUNDS
-from normexp.verify.markup import Markup, element, row, table
 from normexp.verify.words import number, plural
 
 _VERDICT_CLASSES: Final[Mapping[str, str]] = {
@@ -37,7 +37,7 @@ def page(document: Mapping[str, Any]) -> str:
     Returns
     -------
     str
-        HTML that is well-formed XML as well, with no scripts and nothing to load.
+        HTML.
     """
     sections = [
         _claims(document["claims"]),
@@ -47,18 +47,12 @@ def page(document: Mapping[str, Any]) -> str:
         _digits(document["digits"]),
     ]
     verdict = "pass" if document["passed"] else "fail"
-    # The sheet is ours, and has nothing in it to escape.
-    sheet = Markup(resources.files("normexp.verify").joinpath("page.css").read_text(encoding="utf-8"))
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", f"normexp {document['normexp']}, verify: {verdict}"),
-        element("style", sheet),
+    return frame(
+        f"normexp {document['normexp']}, verify: {verdict}",
+        _opening(document, verdict),
+        element("main", *sections),
+        sheet=sheet("normexp.verify", "heat.css"),
     )
-    body = element("body", _opening(document, verdict), element("main", *sections))
-    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 
 def _opening(document: Mapping[str, Any], verdict: str) -> Markup:
@@ -71,23 +65,9 @@ def _opening(document: Mapping[str, Any], verdict: str) -> Markup:
         "beside": ", ".join(f"{name} {version}" for name, version in peers.items()) or "none",
         "missing": "; ".join(f"{name}: {reason}" for name, reason in document["missing"].items()),
     }
-    terms = [part for term, fact in facts.items() if fact for part in (element("dt", term), element("dd", fact))]
     failures = document["failures"]
     said = element("p", f"normexp fails {plural(len(failures), 'check')}:") if failures else ""
-    title = element("h1", "normexp verify ", _badge(verdict, "good" if document["passed"] else "bad"))
-    return element("header", title, element("dl", *terms), said, _list(failures, "failures"))
-
-
-def _badge(text: str, class_: str) -> Markup:
-    return element("span", text, class_=f"badge {class_}")
-
-
-def _list(items: Sequence[str], class_: str) -> Markup:
-    return element("ul", *(element("li", item) for item in items), class_=class_) if items else Markup()
-
-
-def _section(id_: str, title: str, *parts: str) -> Markup:
-    return element("section", element("h2", title), *parts, id=id_)
+    return opening("normexp verify", verdict, document["passed"], facts, said, items(failures, "failures"))
 
 
 def _claims(claims: Sequence[Mapping[str, Any]]) -> Markup:
@@ -96,13 +76,13 @@ def _claims(claims: Sequence[Mapping[str, Any]]) -> Markup:
     counts = Counter(one["verdict"] for one in claims)
     counted = ", ".join(f"{counts[v]} {v.replace('holds', 'hold')}" for v in Verdict if counts[v])
     said = f"{plural(len(claims), 'claim')}, each computed by normexp, by PyTorch and exactly: {counted}."
-    return _section("claims", "The article's claims", element("p", said), *map(_claim, claims))
+    return section("claims", "The article's claims", element("p", said), *map(_claim, claims))
 
 
 def _claim(claim: Mapping[str, Any]) -> Markup:
     verdict = claim["verdict"]
-    badge = _badge(f"{verdict} {claim['bound']}".strip(), _VERDICT_CLASSES[verdict])
-    parts = [element("h3", claim["id"], " ", badge, " ", element("q", claim["claim"]))]
+    verdict_badge = badge(f"{verdict} {claim['bound']}".strip(), _VERDICT_CLASSES[verdict])
+    parts = [element("h3", claim["id"], " ", verdict_badge, " ", element("q", claim["claim"]))]
     if claim["statement"]:
         parts.append(element("p", element("b", "Exactly: "), claim["statement"]))
     parts += [element("p", element("b", "But: "), one) for one in claim["counterexamples"]]
@@ -111,7 +91,7 @@ def _claim(claim: Mapping[str, Any]) -> Markup:
         rows = [row(one["what"], [one[who] for who in ("normexp", "torch", "exact")]) for one in claim["evidence"]]
         head = ("computed", "normexp", "PyTorch", "exact")
         parts.append(table(f"Evidence on {claim['id']}", head, rows, "evidence"))
-    return element("article", *parts, _list(claim["notes"], "notes"), id=claim["id"])
+    return element("article", *parts, items(claim["notes"], "notes"), id=claim["id"])
 
 
 def _accuracy(cells: Sequence[Mapping[str, Any]]) -> Markup:
@@ -126,7 +106,7 @@ def _accuracy(cells: Sequence[Mapping[str, Any]]) -> Markup:
         f"The largest error of each implementation on hard inputs, in ULP of the exact value: "
         f"{plural(len(cells), 'row')}. Point at a number of normexp for its worst input."
     )
-    return _section("accuracy", "Accuracy", element("p", said), heat.legend(), heat.overview(cells), *maps)
+    return section("accuracy", "Accuracy", element("p", said), heat.legend(), heat.overview(cells), *maps)
 
 
 def _curves(curves: Sequence[Mapping[str, Any]]) -> Markup:
@@ -140,7 +120,7 @@ def _curves(curves: Sequence[Mapping[str, Any]]) -> Markup:
         drawn = chart(curve, BOUNDS[curve["dtype"]], colors)
         figures.append(element("figure", element("figcaption", caption), drawn))
     said = "The largest error as rows grow longer, both axes logarithmic; a gap in a line: not offered."
-    return _section("curves", "Error and row length", element("p", said), element("div", *figures, class_="charts"))
+    return section("curves", "Error and row length", element("p", said), element("div", *figures, class_="charts"))
 
 
 def _specials(results: Sequence[Mapping[str, Any]]) -> Markup:
@@ -163,7 +143,7 @@ def _specials(results: Sequence[Mapping[str, Any]]) -> Markup:
     said = f"{plural(len(results), 'case')}, float32 where no format is named; normexp is checked in all formats."
     said += f" ≠ marks another answer than that of normexp: {counted}." if counted else ""
     shown = table("Who returns what (-: not offered)", ["case", *names], rows, "evidence")
-    return _section("specials", "Special values", element("p", said), shown)
+    return section("specials", "Special values", element("p", said), shown)
 
 
 def _digits(case: Mapping[str, Any]) -> Markup:
@@ -180,5 +160,5 @@ def _digits(case: Mapping[str, Any]) -> Markup:
     shown = table(
         "Cross-entropy of the digits", ("implementation", "max ULP", "losses of 0", "mean loss"), rows, "numbers"
     )
-    worst = _list([f"worst of {name}: {score['worst']}" for name, score in case["scores"].items()], "notes")
-    return _section("digits", "A real case", element("p", said), shown, worst)
+    worst = items([f"worst of {name}: {score['worst']}" for name, score in case["scores"].items()], "notes")
+    return section("digits", "A real case", element("p", said), shown, worst)

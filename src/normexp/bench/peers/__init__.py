@@ -38,6 +38,8 @@ def assemble(cell: Cell, announce: Callable[[str], None] = lambda name: None) ->
         Told the name of each peer before it is set up, which takes some of them seconds.
     """
     present = ours.ours(cell)
+    if cell.x.dtype.name != "float32":
+        present += ours.in_float32(cell)
     missing: dict[str, str] = {}
     for name, peer in PEERS.items():
         if cell.front == "torch" and name not in _OF_TENSORS:

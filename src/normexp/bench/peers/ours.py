@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 import normexp
 from normexp.bench.cell import AXIS, Cell, Contender
 from normexp.bench.peers.contenders import fresh, into
 from normexp.bench.peers.pytorch import function_of, import_torch, tensor_call, to_array
 
+IN_FLOAT32: Final = "normexp in float32"
+
 
 def ours(cell: Cell) -> list[Contender]:
     """Return what takes part as normexp, through the front of the cell."""
     return _of_tensors(cell) if cell.front == "torch" else _of_arrays(cell)
+
+
+def in_float32(cell: Cell) -> list[Contender]:
+    """Return normexp on the same logits in float32: what another format gains or costs is a ratio within one run."""
+    same = [one for one in ours(cell.in_float32()) if one.name == "normexp"]
+    # Its values are of another format, and so have no error in this one.
+    return [replace(one, name=IN_FLOAT32, result=None) for one in same]
 
 
 def _of_arrays(cell: Cell) -> list[Contender]:
