@@ -23,6 +23,7 @@ struct Across {
     bool fine = true;        // no row that needs rows.hpp
     bool all_single = true;  // every block of every row is computed in float arithmetic
     alignas(64) T buffer[across_limit * lane_count];
+    alignas(64) T results[across_limit * lane_count];  // on their way past the caches
     Num<Width, Lanes> kept[across_limit];
 
     explicit Across(const Job& j) : job(j), scale(scale_of(j)) {
@@ -149,9 +150,9 @@ struct Across {
         const bool short_block = last - first <= lane_count, one_chunk = last - first <= across_limit;
         for (std::int64_t chunk = first; chunk < last; chunk += across_limit) {
             const std::int64_t end = chunk + across_limit < last ? chunk + across_limit : last;
-            each_exp(chunk, end, base,
-                     [&](std::int64_t i, FloatLanes, Exp<T> e)
-                         NORMEXP_INLINE_LAMBDA { keep_single(&kept[i - chunk], e); });
+            each_exp(chunk, end, base, [&](std::int64_t i, FloatLanes, Exp<T> e) NORMEXP_INLINE_LAMBDA {
+                keep_single(&kept[i - chunk], e);
+            });
             if (one_chunk) break;
             for (int k = 0; k < lane_count; ++k) {
                 Sum sum = chunk == first ? no_shares<T>() : partial[k];
@@ -201,8 +202,9 @@ struct Across {
             const unsigned singles =
                 equal_lanes(where_greater(larger(from, -from), broadcast<Lanes>(single_limit), one, zero), 0.0);
             if (singles == every_lane)
-                return {max, job.op == Op::softmax ? sum_shares_across(first, last, narrow(from)) * single_factor(from) - one
-                                                   : poisoned(fold_single_across(first, last, best, narrow(from)))};
+                return {max, job.op == Op::softmax
+                                 ? sum_shares_across(first, last, narrow(from)) * single_factor(from) - one
+                                 : poisoned(fold_single_across(first, last, best, narrow(from)))};
             if (singles) fine = false;
             all_single = false;
         }
@@ -229,6 +231,13 @@ struct Across {
             state = block == 0 ? next : merge<Width, scaled>(state, next, scale);
         }
         return state;
+    }
+
+    // Where to write the sixteen rows; send() then takes them on to their place, if they are not there yet. (Results that are
+    // streamed lie row behind row.)
+    char* place(char* out) { return job.stream ? reinterpret_cast<char*>(results) : out; }
+    void send(const char* from, char* out) const {
+        if (from != out) stream_copy(out, from, std::size_t(job.length) * lane_count * sizeof(T));
     }
 
     // Writes f(i), class i of the sixteen rows.
@@ -284,7 +293,8 @@ struct Across {
                 if (!all_fit_single(share(base(block, state)))) return false;
         if (!start(0)) return false;
         if (staged) {
-            write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept_single<T>(&kept[i]), words); });
+            write(out,
+                  [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept_single<T>(&kept[i]), words); });
         } else {
             write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
                 if (i % block_size == 0 && i > 0) start(i / block_size);
@@ -327,8 +337,9 @@ struct Across {
         const Lanes sum = sum_shares_across(0, job.length, max);
         if (!all_zero(sum - sum)) return false;
         const auto words = factor_words<T>(broadcast<Lanes>(1.0) / sum);
-        write(job.out + at.out,
-              [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept_single<T>(&kept[i]), words); });
+        char *const out = job.out + at.out, *const to = place(out);
+        write(to, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept_single<T>(&kept[i]), words); });
+        send(to, out);
         return true;
     }
 
@@ -339,14 +350,16 @@ struct Across {
             if (job.op == Op::softmax && job.length <= across_limit) return softmax_of_one_block(at);
         State<Width, Lanes> state;
         if (!reduce_at(at, state)) return false;
-        char* out = job.out + at.out;
+        char *const out = job.out + at.out, *const to = place(out);
         if (job.op == Op::softmax) {
-            return write_softmax(out, state, broadcast<Lanes>(1.0));
+            if (!write_softmax(to, state, broadcast<Lanes>(1.0))) return false;
+            send(to, out);
         } else if (job.op == Op::log_softmax) {
             const auto log_sum = log1p<Width>(state.rest);
-            write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
+            write(to, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
                 return log_softmax_of(difference<Width, scaled>(wide_logits(i), state.max, scale), log_sum);
             });
+            send(to, out);
         } else {
             double value[lane_count], max[lane_count];
             store_doubles(value, state_value(state));

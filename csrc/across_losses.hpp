@@ -82,13 +82,14 @@ struct AcrossLabelled {
         const Lanes x = load(logits), weight = load_doubles(labels.weight);
         if (job.out) {
             const Lanes gain = labels.gains(job.target->gain);
-            char* out = job.out + at.out;
-            if (!rows.write_softmax(out, state, gain)) return false;
+            char *const out = job.out + at.out, *const to = rows.place(out);
+            if (!rows.write_softmax(to, state, gain)) return false;
             T results[lane_count];
             store(results, gradient_at(x, state, gain));
             for (int lane = 0; lane < lane_count; ++lane)
                 if (labels.label[lane] != no_label)
-                    std::memcpy(out + lane * side.out + labels.label[lane] * job.row[0].out, results + lane, sizeof(T));
+                    std::memcpy(to + lane * side.out + labels.label[lane] * job.row[0].out, results + lane, sizeof(T));
+            rows.send(to, out);
         }
         finish_losses<T>(job, at, row, labels.kept(weight * loss_at(x, state)), sum);
         return true;
@@ -128,8 +129,9 @@ struct AcrossDense {
                 if (any_cancelled(gradient(i, state.max, factor, gain), leading(coefficients(i)), gain,
                                   Dense<T>::margin))
                     return false;
-            rows.write(job.out + at.out,
-                       [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return gradient(i, state.max, factor, gain); });
+            char *const out = job.out + at.out, *const to = rows.place(out);
+            rows.write(to, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return gradient(i, state.max, factor, gain); });
+            rows.send(to, out);
         }
         finish_losses<T>(job, at, row, loss, sum);
         return true;

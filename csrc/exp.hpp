@@ -44,11 +44,22 @@ alignas(64) constexpr double wide_powers[] = {
     0x1.306fe0a31b715p+0, 0x1.3dea64c123422p+0, 0x1.4bfdad5362a27p+0, 0x1.5ab07dd485429p+0,
     0x1.6a09e667f3bcdp+0, 0x1.7a11473eb0187p+0, 0x1.8ace5422aa0dbp+0, 0x1.9c49182a3f090p+0,
     0x1.ae89f995ad3adp+0, 0x1.c199bdd85529cp+0, 0x1.d5818dcfba487p+0, 0x1.ea4afa2a490dap+0};
-alignas(64) constexpr double wide_power_rests[] = {
-    0x0.0p+0,               0x1.79aa65d837b6dp-54,  -0x1.01b15eaa59348p-55, 0x1.68efde3a8a894p-54,
-    0x1.34d754db0abb6p-55,  0x1.59f48a72a4c6dp-55,  0x1.690cebb7aafb0p-56,  0x1.063e1e21c5409p-54,
-    -0x1.3b3efbf5e2228p-54, -0x1.b32dcb94da51dp-56, 0x1.db72fc1f0eab4p-55,  0x1.1affc2b91ce27p-56,
-    0x1.c1a7792cb3387p-55,  0x1.36eae30af0cb3p-56,  0x1.4a385a63d07a7p-56,  -0x1.ff7128fd391f0p-55};
+alignas(64) constexpr double wide_power_rests[] = {0x0.0p+0,
+                                                   0x1.79aa65d837b6dp-54,
+                                                   -0x1.01b15eaa59348p-55,
+                                                   0x1.68efde3a8a894p-54,
+                                                   0x1.34d754db0abb6p-55,
+                                                   0x1.59f48a72a4c6dp-55,
+                                                   0x1.690cebb7aafb0p-56,
+                                                   0x1.063e1e21c5409p-54,
+                                                   -0x1.3b3efbf5e2228p-54,
+                                                   -0x1.b32dcb94da51dp-56,
+                                                   0x1.db72fc1f0eab4p-55,
+                                                   0x1.1affc2b91ce27p-56,
+                                                   0x1.c1a7792cb3387p-55,
+                                                   0x1.36eae30af0cb3p-56,
+                                                   0x1.4a385a63d07a7p-56,
+                                                   -0x1.ff7128fd391f0p-55};
 // 1/k! as two words, k = 0 .. 24: the first term left out is r^25/25! < 2^-121.
 constexpr double factorial_inverses[][2] = {
     {0x1.0000000000000p+0, 0x0.0p+0},
@@ -183,7 +194,7 @@ NORMEXP_INLINE Two<V> exp(Two<V> d)
         const Two<V> sum = fast_two_sum(broadcast<V>(hi), product.hi);
         p = {sum.hi, sum.lo + (lo != 0 ? product.lo + broadcast<V>(lo) : product.lo)};
     };
-    r = fast_two_sum(r.hi, r.lo);        // d.lo may be as large as 2^-44: the tail polynomial must not miss it
+    r = fast_two_sum(r.hi, r.lo);       // d.lo may be as large as 2^-44: the tail polynomial must not miss it
     constexpr int first_two_word = 13;  // r^13/13! < 2^-52: from there on one word leaves an error below 2^-105
     V tail = broadcast<V>(factorial_inverses[24][0]);
 #pragma GCC unroll 16

@@ -286,8 +286,7 @@ NORMEXP_INLINE double look_up(const double (&table)[lane_count], double v) {
 NORMEXP_INLINE Lanes look_up(const double (&table)[lane_count], Lanes v) {
 #if NORMEXP_VECTOR_BYTES == 64
     const __m512d low = _mm512_load_pd(table), high = _mm512_load_pd(table + 8);
-    NORMEXP_EACH_DOUBLE v.part[i] =
-        VecD(_mm512_permutex2var_pd(low, _mm512_castpd_si512(__m512d(v.part[i])), high));
+    NORMEXP_EACH_DOUBLE v.part[i] = VecD(_mm512_permutex2var_pd(low, _mm512_castpd_si512(__m512d(v.part[i])), high));
 #elif NORMEXP_VECTOR_BYTES == 32
     NORMEXP_EACH_DOUBLE {
         const __m256i index = _mm256_and_si256(_mm256_castpd_si256(__m256d(v.part[i])), _mm256_set1_epi64x(15));

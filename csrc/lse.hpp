@@ -357,7 +357,8 @@ static State<Width, double> fold_block(const T* x, std::int64_t count, const Sca
     // All -inf, or NaN: measure from 0, which gives exp(-inf) = 0 and keeps NaN.
     const double from = max == -infinity ? 0.0 : max;
     if constexpr (for_softmax && __is_same(Width, Single) && !scaled)
-        if (is_single<Width, scaled>(from)) return {max, sum_shares<keep>(x, count, from, kept, out) * single_factor(from) - 1.0};
+        if (is_single<Width, scaled>(from))
+            return {max, sum_shares<keep>(x, count, from, kept, out) * single_factor(from) - 1.0};
     const std::int64_t skipped = first_equal(x, count, max);
     if constexpr (__is_same(Width, Single) && !scaled)
         if (is_single<Width, scaled>(from)) return {max, fold_single<keep>(x, count, from, skipped, kept)};

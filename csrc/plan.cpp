@@ -80,22 +80,29 @@ void plan(Job& job) {
     job.x_contiguous = job.row_axes == 1 && (inner.x == item || job.length == 1);
     job.out_contiguous = maps && job.row_axes == 1 && (inner.out == item || job.length == 1);
 
-    // Sixteen rows at a time where lanes along the row would be mostly empty (measured: docs/performance.md), or where
-    // the rows lie side by side, so that a row alone would touch a cache line for each element.
-    constexpr std::int64_t few_classes = 32, staged_classes = 128;
+    // Results larger than the last-level cache share of a core are written past the caches.
+    constexpr std::int64_t large_bytes = 8 << 20;
+    const bool large = maps && job.out_contiguous && job.rows * job.length * item >= large_bytes;
+
+    // Sixteen rows at a time where a row alone would wait, time and again, for its few sums and quotients (measured:
+    // docs/performance.md), or where the rows lie side by side, so that a row alone would touch a cache line for each element.
+    // Softmax of floats in large arrays has the least to wait for, and more to gain from whole rows on their way to memory.
+    constexpr std::int64_t few_classes = 128, few_of_floats = 48;
+    const std::int64_t few = job.op == Op::softmax && item == 4 && large ? few_of_floats : few_classes;
     const bool side_by_side = side.x == item;
     job.across = job.op != Op::state && job.op != Op::stats && !job.mask && side.size >= 16 &&
-                 (job.length <= few_classes ||
-                  (side_by_side && ((job.row_axes == 1 && !job.negate) || job.length <= staged_classes)));
+                 (job.length <= few || (side_by_side && job.row_axes == 1 && !job.negate));
     if (is_backward(job.op))
         job.across = side_by_side && side.out == item && side.target == item && side.size >= 16 && job.row_axes == 1;
 
     job.lead = job.across && side_by_side ? rows_to_line(job, item) : 0;
 
-    // Results larger than the last-level cache share of a core are written past the caches.
-    constexpr std::int64_t stream_from_bytes = 8 << 20;
-    job.stream = maps && !job.across && job.out_contiguous && job.length >= 256 &&
-                 job.rows * job.length * item >= stream_from_bytes;
+    // The results of a row, or of sixteen that follow one another, if they fill lines.
+    constexpr std::int64_t row_of_lines = 256, sixteen_of_lines = 32;
+    const bool follow = job.outer_axes == 1 && side.out == job.length * item;
+    job.stream = large && (job.across ? follow && !is_backward(job.op) && job.length > sixteen_of_lines &&
+                                            job.length <= few_classes
+                                      : job.length >= row_of_lines);
 }
 
 }  // namespace normexp

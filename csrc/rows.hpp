@@ -241,8 +241,9 @@ static State<Width, double> reduce_row(Row<T>& row, const Scale& scale, Kept<Wid
     const std::int64_t blocks = block_count(row.job);
     State<Width, double> state;
     for (std::int64_t block = 0; block < blocks; ++block) {
-        const char* out =
-            for_softmax && row.out_contiguous() && !row.job.stream ? row.out + block * block_size * std::int64_t(sizeof(T)) : nullptr;
+        const char* out = for_softmax && row.out_contiguous() && !row.job.stream
+                              ? row.out + block * block_size * std::int64_t(sizeof(T))
+                              : nullptr;
         const T* x = row.read(block);
         Num<Width, Lanes>* const none = nullptr;
         const auto next =
@@ -386,8 +387,8 @@ NORMEXP_INLINE Lanes load_part(const T* x, std::int64_t at, int count) {
 }
 // From the logits, in the arithmetic that any of them can be computed in.
 template <bool scaled, class Width, class T>
-NORMEXP_INLINE void softmax_wide_block(const T* x, Place<T> to, std::int64_t count, double base, Num<Width, double> factor,
-                                       const Scale& scale) {
+NORMEXP_INLINE void softmax_wide_block(const T* x, Place<T> to, std::int64_t count, double base,
+                                       Num<Width, double> factor, const Scale& scale) {
     const auto words = spread(factor);
     const Lanes from = broadcast<Lanes>(base);
     map_block(to, count, [&](std::int64_t at, int valid) NORMEXP_INLINE_LAMBDA {
@@ -445,7 +446,8 @@ NORMEXP_INLINE bool softmax_block(Read read, Place<T> to, std::int64_t count, do
     if constexpr (__is_same(Width, Single) && !scaled)
         if (is_single<Width, scaled>(base)) {
             const double whole = factor * single_factor(base);
-            if (!fits_single<T>(whole)) return softmax_wide_block<scaled, Width>(read(), to, count, base, factor, scale), false;
+            if (!fits_single<T>(whole))
+                return softmax_wide_block<scaled, Width>(read(), to, count, base, factor, scale), false;
             const auto words = factor_words<T>(broadcast<Lanes>(whole));
             if (e) {
                 const bool made = other.place >= 0 && put_exponential<T>(e, other, whole);
@@ -460,12 +462,11 @@ NORMEXP_INLINE bool softmax_block(Read read, Place<T> to, std::int64_t count, do
                 to, count,
                 [&](std::int64_t at) NORMEXP_INLINE_LAMBDA {
                     const auto p = exp_of<T>(each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA {
-                                                  return load_floats(x + at + i * lane_count);
-                                              }),
-                                              from);
-                    return each<single_pack>([&](int i) NORMEXP_INLINE_LAMBDA {
-                        return softmax_of(part(p, i), words);
-                    });
+                                                 return load_floats(x + at + i * lane_count);
+                                             }),
+                                             from);
+                    return each<single_pack>([&](int i)
+                                                 NORMEXP_INLINE_LAMBDA { return softmax_of(part(p, i), words); });
                 },
                 [&](std::int64_t at, int valid) NORMEXP_INLINE_LAMBDA {
                     return softmax_of(exp_of<T>(load_compared_part(x, at, valid), from), words);
