@@ -213,7 +213,7 @@ struct Across {
         Lanes unseen = one;  // 1 until the row's first maximum has gone by: that one is left out of the sum
         for (std::int64_t i = first; i < last; ++i) {
             const Lanes v = wide_logits(i);
-            auto e = exp<Width>(difference<Width, scaled>(v, from, scale));
+            auto e = exp_of_block<Width>(difference<Width, scaled>(v, from, scale));
             if (keeps) kept[i] = e;
             const Lanes left_out = where_equal(v, max, unseen, zero);
             unseen = unseen - left_out;
@@ -274,7 +274,7 @@ struct Across {
         if (staged) return write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA { return softmax_of(kept[i], share); });
         write(out, [&](std::int64_t i) NORMEXP_INLINE_LAMBDA {
             if (i % block_size == 0) from = base(i / block_size, state), share = times(factor(from, state), gain);
-            return softmax_of(exp<Width>(difference<Width, scaled>(wide_logits(i), from, scale)), share);
+            return softmax_of(exp_of_block<Width>(difference<Width, scaled>(wide_logits(i), from, scale)), share);
         });
     }
     // The same in float arithmetic; false, and nothing written, if a factor does not fit a float.

@@ -124,8 +124,21 @@ nb::object empty_like(nb::handle object) {
     return result;
 }
 
+// Whether a plain array can take the results of another, over it or apart from it. (Whatever else can is found in Python.)
+bool plainly_takes(nb::handle object, PyArrayObject* x) {
+    if (!PyArray_CheckExact(object.ptr())) return false;
+    auto* out = reinterpret_cast<PyArrayObject*>(object.ptr());
+    if (PyArray_TYPE(out) != PyArray_TYPE(x) || PyArray_NDIM(out) != PyArray_NDIM(x) ||
+        !PyArray_CompareLists(PyArray_DIMS(out), PyArray_DIMS(x), PyArray_NDIM(x)) || !PyArray_ISCARRAY(out) ||
+        !PyArray_IS_C_CONTIGUOUS(x))
+        return false;
+    const auto to = std::uintptr_t(PyArray_BYTES(out)), from = std::uintptr_t(PyArray_BYTES(x));
+    const auto bytes = std::uintptr_t(PyArray_NBYTES(x));
+    return to == from || to + bytes <= from || from + bytes <= to;
+}
+
 // The common call, softmax(x) of an ordinary array along one axis, without a detour through Python: None if it is not one.
-nb::object quick(int op, nb::handle object, nb::handle axis_object, bool negate, double temperature) {
+nb::object quick(int op, nb::handle object, nb::handle axis_object, bool negate, double temperature, nb::handle into) {
     if (!PyArray_CheckExact(object.ptr()) || !PyLong_CheckExact(axis_object.ptr())) return nb::none();
     auto* x = reinterpret_cast<PyArrayObject*>(object.ptr());
     const int axes = PyArray_NDIM(x);
@@ -135,7 +148,8 @@ nb::object quick(int op, nb::handle object, nb::handle axis_object, bool negate,
         return nb::none();
     }
     if (axis < -axes || axis >= axes || !PyArray_ISALIGNED(x) || !dtype_of(x)) return nb::none();
-    nb::object result = empty_like(object);
+    if (!into.is_none() && !plainly_takes(into, x)) return nb::none();
+    nb::object result = into.is_none() ? empty_like(object) : nb::borrow(into);
     auto* out = reinterpret_cast<PyArrayObject*>(result.ptr());
     const std::uint64_t reduced = std::uint64_t(1) << (axis < 0 ? axis + axes : axis);
     run_released(normexp::make_job(Op(op), logits_view(x), logits_view(out), nullptr, reduced, negate, temperature));
@@ -319,7 +333,7 @@ NB_MODULE(_engine, m) {
     m.attr("STATE") = int(Op::state);
     m.def("empty_like", &empty_like, "x"_a);
     m.def("pool_limit", &normexp::pool_limit);
-    m.def("quick", &quick, "op"_a, "x"_a, "axis"_a.none(), "negate"_a, "temperature"_a);
+    m.def("quick", &quick, "op"_a, "x"_a, "axis"_a.none(), "negate"_a, "temperature"_a, "out"_a.none());
     m.def("apply", &apply, "op"_a, "x"_a, "out"_a, "where"_a.none(), "reduced"_a, "negate"_a, "temperature"_a);
     m.def("count_labels", &count_labels, "target"_a, "classes"_a, "ignore_index"_a.none(), "weight"_a.none());
     m.def("losses", &losses, "x"_a, "target"_a, "axis"_a, "weight"_a.none(), "ignore_index"_a.none(), "smoothing"_a,

@@ -181,7 +181,7 @@ static double dense_loss(const DenseState<Width>& total) {
 // mass softmax - a of sixteen classes, and which of them have cancelled. factor: mass / (excess (1 + rest)).
 template <class Width, class V>
 NORMEXP_INLINE V dense_gradient_of(Num<Width, V> a, V x, V max, Num<Width, V> factor, V gain) {
-    const auto e = exp<Width>(difference<Width, false>(x, max, Scale{}));
+    const auto e = exp_of_block<Width>(difference<Width, false>(x, max, Scale{}));
     return rounded(times(add(multiply(e, factor), minus(a)), gain));
 }
 // Whether a lane's result is small beside its a. (Of a NaN, neither is greater.)

@@ -2,18 +2,15 @@
 //
 //     n = round(d / ln 2)      r = d - n ln 2, so |r| <= ln(2) / 2      exp(d) = 2^n e^r
 //
-// e^r is a polynomial. Wide steps by ln 2 / 16 instead, and has 2^(k/16) in a table: so small an r leaves an e^r - 1 that one
-// word is enough for. Exact applies its leading coefficients in two-word arithmetic (words.hpp), the tail in plain double.
-// All roundings are listed in docs/accuracy.md; tools/minimax.py makes the constants.
+// e^r is a polynomial. Its leading coefficients are applied in two-word arithmetic (words.hpp), as many as the width
+// asks for, the tail in plain double. All roundings are listed in docs/accuracy.md; tools/minimax.py makes the constants.
 //
-//     width    for                             relative error (derived in docs/accuracy.md)
-//     Single   blocks of floats, see single.hpp       2^-27.6
-//     Narrow   other floats; sums of floats           2^-34.3 (polynomial) + 2^-44 (d, r and Horner, |d| <= 150)
-//     Wide     float64                                2^-57.4
-//     Exact    sums that nearly cancel                2^-102 + |d| 2^-105
+//     width    for                             two-word steps   relative error (derived in docs/accuracy.md)
+//     Single   blocks of floats, see single.hpp       -         2^-27.6
+//     Narrow   other floats; sums of floats           0         2^-34.3 (polynomial) + 2^-44 (d, r and Horner, |d| <= 150)
+//     Wide     float64                                2         2^-57
+//     Exact    sums that nearly cancel               13         2^-102 + |d| 2^-105
 #pragma once
-
-#include <bit>
 
 #include "words.hpp"
 
@@ -30,36 +27,11 @@ constexpr double ln2_third = 0x1.673007e5ed5e8p-81;
 constexpr double narrow_coefficients[] = {0x1.00000000e5891p+0, 0x1.000000424eb42p-1, 0x1.55555350a4b19p-3,
                                           0x1.555481a90fac0p-5, 0x1.11130b23e3378p-7, 0x1.6d9569691baeap-10,
                                           0x1.9e8ecd3ede4cfp-13};
-// (e^r - 1 - r) / r^2 on |r| <= 0.0218. Error 2^-66.2; with the coefficients rounded to doubles, 2^-64.8.
-constexpr double wide_coefficients[] = {0x1.0000000000004p-1, 0x1.5555555555544p-3,  0x1.555555547ab03p-5,
-                                        0x1.11111112649aap-7, 0x1.6c1845d85328fp-10, 0x1.a0190ed5a3656p-13};
-constexpr double wide_per_unit = 0x1.71547652b82fep+4;  // 16 / ln 2
-// ln 2 / 16 in two words. If m is not 0, d is a multiple of 2^-58, as m * first is, and d - m * first is below 2^-5: a fused
-// multiply-add leaves it without error.
-constexpr double wide_step_first = 0x1.62e42fefa39efp-5;
-constexpr double wide_step_second = 0x1.abc9e3b39803fp-60;
-// 2^(k/16) in a double, and what that misses of it, relative to it.
-alignas(64) constexpr double wide_powers[] = {
-    0x1.0000000000000p+0, 0x1.0b5586cf9890fp+0, 0x1.172b83c7d517bp+0, 0x1.2387a6e756238p+0,
-    0x1.306fe0a31b715p+0, 0x1.3dea64c123422p+0, 0x1.4bfdad5362a27p+0, 0x1.5ab07dd485429p+0,
-    0x1.6a09e667f3bcdp+0, 0x1.7a11473eb0187p+0, 0x1.8ace5422aa0dbp+0, 0x1.9c49182a3f090p+0,
-    0x1.ae89f995ad3adp+0, 0x1.c199bdd85529cp+0, 0x1.d5818dcfba487p+0, 0x1.ea4afa2a490dap+0};
-alignas(64) constexpr double wide_power_rests[] = {0x0.0p+0,
-                                                   0x1.79aa65d837b6dp-54,
-                                                   -0x1.01b15eaa59348p-55,
-                                                   0x1.68efde3a8a894p-54,
-                                                   0x1.34d754db0abb6p-55,
-                                                   0x1.59f48a72a4c6dp-55,
-                                                   0x1.690cebb7aafb0p-56,
-                                                   0x1.063e1e21c5409p-54,
-                                                   -0x1.3b3efbf5e2228p-54,
-                                                   -0x1.b32dcb94da51dp-56,
-                                                   0x1.db72fc1f0eab4p-55,
-                                                   0x1.1affc2b91ce27p-56,
-                                                   0x1.c1a7792cb3387p-55,
-                                                   0x1.36eae30af0cb3p-56,
-                                                   0x1.4a385a63d07a7p-56,
-                                                   -0x1.ff7128fd391f0p-55};
+// (e^r - 1 - r) / r^2. Error 2^-64; with the coefficients rounded to doubles, 2^-60.3.
+constexpr double wide_coefficients[] = {0x1.0000000000000p-1,  0x1.555555555555bp-3,  0x1.5555555555503p-5,
+                                        0x1.111111110ec5dp-7,  0x1.6c16c16c3048cp-10, 0x1.a01a01b37e37fp-13,
+                                        0x1.a01a01368f8a2p-16, 0x1.71ddf020cdedcp-19, 0x1.27e5b44634161p-22,
+                                        0x1.af6be7e49d961p-26, 0x1.1e3d2d1a6d39ap-29};
 // 1/k! as two words, k = 0 .. 24: the first term left out is r^25/25! < 2^-121.
 constexpr double factorial_inverses[][2] = {
     {0x1.0000000000000p+0, 0x0.0p+0},
@@ -113,7 +85,6 @@ struct Wide {
     static constexpr double lowest_base = -400.0;
 };
 struct Exact : Wide {};
-constexpr double wide_rounder = 0x1.8p52;  // adding it rounds to an integer and leaves that in the low bits
 
 template <class Width, class V, bool two_words = Width::two_words>
 struct Number {
@@ -145,42 +116,11 @@ NORMEXP_INLINE V exp(V d)
     return where_greater(broadcast<V>(Width::zero_below), d, broadcast<V>(0.0), result);
 }
 
-// The powers as exp() wants them: m = 16 n + k lies in the low bits of a double, whose bits, shifted by 48 places, are n in
-// the place of the exponent and k in the first bits of the significand. There k is taken off beforehand.
-struct WidePowers {
-    double of[lane_count];
-};
-constexpr WidePowers wide_shifted_powers() {
-    WidePowers r{};
-    for (std::uint64_t k = 0; k < lane_count; ++k)
-        r.of[k] = std::bit_cast<double>(std::bit_cast<std::uint64_t>(wide_powers[k] * Wide::excess) - (k << 48));
-    return r;
-}
-alignas(64) constexpr WidePowers wide_table = wide_shifted_powers();
-
 template <class Width, class V>
 NORMEXP_INLINE Two<V> exp(Two<V> d)
-    requires(__is_same(Width, Wide))
+    requires(Width::two_words)
 {
-    const V rounder = broadcast<V>(wide_rounder);
-    const V shifted = fma(d.hi, broadcast<V>(wide_per_unit), rounder);
-    const V m = shifted - rounder;
-    const V first = fma(m, broadcast<V>(-wide_step_first), d.hi);  // exact
-    const V r = fma(m, broadcast<V>(-wide_step_second), first) + d.lo;
-    const auto c = [](int k) { return broadcast<V>(wide_coefficients[k]); };
-    const V square = r * r;
-    const V q = fma(fma(fma(c(5), r, c(4)), square, fma(c(3), r, c(2))), square, fma(c(1), r, c(0)));
-    const V t = r + fma(q, square, look_up(wide_power_rests, shifted));  // e^r - 1, and the power's second word
-    const V power = plus_shifted_bits(look_up(wide_table.of, shifted), shifted);
-    const V hi = fma(power, t, power), lo = fma(power, t, power - hi);
-    const V limit = broadcast<V>(Wide::zero_below), zero = broadcast<V>(0.0);
-    return {where_greater(limit, d.hi, zero, hi), where_greater(limit, d.hi, zero, lo)};
-}
-
-template <class Width, class V>
-NORMEXP_INLINE Two<V> exp(Two<V> d)
-    requires(__is_same(Width, Exact))
-{
+    constexpr bool exact = !__is_same(Width, Wide);
     const V rounder = broadcast<V>(Width::rounder);
     const V shifted = fma(d.hi, broadcast<V>(log2_e), rounder);
     const V n = shifted - rounder;
@@ -194,14 +134,24 @@ NORMEXP_INLINE Two<V> exp(Two<V> d)
         const Two<V> sum = fast_two_sum(broadcast<V>(hi), product.hi);
         p = {sum.hi, sum.lo + (lo != 0 ? product.lo + broadcast<V>(lo) : product.lo)};
     };
-    r = fast_two_sum(r.hi, r.lo);       // d.lo may be as large as 2^-44: the tail polynomial must not miss it
-    constexpr int first_two_word = 13;  // r^13/13! < 2^-52: from there on one word leaves an error below 2^-105
-    V tail = broadcast<V>(factorial_inverses[24][0]);
+    r = fast_two_sum(r.hi, r.lo);  // d.lo may be as large as 2^-44: the tail polynomial must not miss it
+    if constexpr (exact) {
+        constexpr int first_two_word = 13;  // r^13/13! < 2^-52: from there on one word leaves an error below 2^-105
+        V tail = broadcast<V>(factorial_inverses[24][0]);
 #pragma GCC unroll 16
-    for (int k = 23; k >= first_two_word; --k) tail = fma(tail, r.hi, broadcast<V>(factorial_inverses[k][0]));
-    p = {tail, broadcast<V>(0.0)};
+        for (int k = 23; k >= first_two_word; --k) tail = fma(tail, r.hi, broadcast<V>(factorial_inverses[k][0]));
+        p = {tail, broadcast<V>(0.0)};
 #pragma GCC unroll 16
-    for (int k = first_two_word - 1; k >= 0; --k) step(factorial_inverses[k][0], factorial_inverses[k][1]);
+        for (int k = first_two_word - 1; k >= 0; --k) step(factorial_inverses[k][0], factorial_inverses[k][1]);
+    } else {
+        constexpr int last = sizeof wide_coefficients / sizeof wide_coefficients[0] - 1;
+        V tail = broadcast<V>(wide_coefficients[last]);
+#pragma GCC unroll 16
+        for (int k = last - 1; k >= 0; --k) tail = fma(tail, r.hi, broadcast<V>(wide_coefficients[k]));
+        p = {tail, broadcast<V>(0.0)};
+        step(1.0, 0.0);
+        step(1.0, 0.0);
+    }
     const V power = exponent_from_low_bits(shifted), zero = broadcast<V>(0.0);
     const V limit = broadcast<V>(Width::zero_below);
     return {where_greater(limit, d.hi, zero, p.hi * power), where_greater(limit, d.hi, zero, p.lo * power)};

@@ -300,7 +300,7 @@ NORMEXP_INLINE Lanes look_up(const double (&table)[lane_count], Lanes v) {
 #endif
     return v;
 }
-// The bits of a and, shifted by 48 places, those of v: see exp() of Wide.
+// The bits of a and, shifted by 48 places, those of v: see exp_of_block().
 NORMEXP_INLINE double plus_shifted_bits(double a, double v) {
     std::uint64_t sum, bits;
     std::memcpy(&sum, &a, sizeof sum), std::memcpy(&bits, &v, sizeof bits);

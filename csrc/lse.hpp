@@ -10,6 +10,7 @@
 
 #include "log1p.hpp"
 #include "single.hpp"
+#include "steps.hpp"
 
 namespace normexp::NORMEXP_LEVEL {
 
@@ -366,7 +367,7 @@ static State<Width, double> fold_block(const T* x, std::int64_t count, const Sca
     const Lanes shift = broadcast<Lanes>(from);
     auto sum = number<Num<Width, Lanes>>(0.0);
     const auto exp_of = [&](Lanes logits, std::int64_t at) NORMEXP_INLINE_LAMBDA {
-        const Num<Width, Lanes> e = exp<Width>(difference<Width, scaled>(logits, shift, scale));
+        const Num<Width, Lanes> e = exp_of_block<Width>(difference<Width, scaled>(logits, shift, scale));
         if constexpr (keep) kept[at / lane_count] = e;
         return e;
     };

@@ -393,7 +393,7 @@ NORMEXP_INLINE void softmax_wide_block(const T* x, Place<T> to, std::int64_t cou
     const Lanes from = broadcast<Lanes>(base);
     map_block(to, count, [&](std::int64_t at, int valid) NORMEXP_INLINE_LAMBDA {
         Lanes logits = load_part(x, at, valid);
-        return softmax_of(exp<Width>(difference<Width, scaled>(logits, from, scale)), words);
+        return softmax_of(exp_of_block<Width>(difference<Width, scaled>(logits, from, scale)), words);
     });
 }
 

@@ -75,7 +75,7 @@ static StatsState<Width> fold_stats(const T* x, std::int64_t count) {
     auto sum = number<Num<Width, Lanes>>(0.0), pull = sum;
     const auto part = [&](std::int64_t at, int left_out, int valid) NORMEXP_INLINE_LAMBDA {
         const auto d = difference<Width, false>(widen(load_valid(at, valid)), shift, Scale{});
-        auto e = exp<Width>(d);
+        auto e = exp_of_block<Width>(d);
         if (left_out < lane_count) clear_lane(e, left_out);
         if (valid < lane_count) e = first_lanes(e, valid);
         sum = accumulate(sum, e);

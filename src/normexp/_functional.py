@@ -273,8 +273,8 @@ def _map(
 ) -> Array:
     if type(temperature) is not float or temperature != 1.0:
         temperature = as_temperature(temperature)
-    if where is None and out is None:
-        result = _engine.quick(op, x, axis, negate, temperature)
+    if where is None:
+        result = _engine.quick(op, x, axis, negate, temperature, out)
         if result is not None:
             return cast(Array, result)
     logits = as_logits(x)
