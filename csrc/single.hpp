@@ -19,9 +19,8 @@ namespace normexp::NORMEXP_LEVEL {
 
 // (e^r - 1 - r) / r^2 on |r| <= 0.0226 (tools/minimax.py). Error 2^-29.0, and so with the coefficients rounded to floats.
 constexpr double single_coefficients[] = {0x1.00024e1f8371ap-1, 0x1.5555a0c453eeap-3};
-// (e^r - 1) / r there, in one word. Error of e^r - 1: a^3 / 24 = 2^-21, what is left of r^3 / 6 when its straight part,
-// 3/4 a^2 r, is taken into the first.
-constexpr double brief_coefficients[] = {1.0 + 0.75 * 0.0226 * 0.0226 / 6, 0.5};
+// (e^r - 1) / r there, for one word. Error 2^-21.0, and so with the coefficients rounded to floats.
+constexpr double brief_coefficients[] = {0x1.00042c0dbe00ep+0, 0x1.fffff3c5e039ep-2};
 constexpr double single_per_unit = 0x1.715476p+4;  // 16 / ln 2
 // ln 2 / 16 in two floats. Both x, if m is not 0, and m * first are multiples of 2^-29, and x - m * first is below 2^-5: a
 // fused multiply-add leaves it without error.

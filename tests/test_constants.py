@@ -17,6 +17,7 @@ HEXADECIMAL = re.compile(r"-?0x[0-9a-f.]+(?:p[+-]?\d+)?", re.IGNORECASE)
 
 EXP_REACH = float(log(2) / 2 * mpf("1.0001"))  # what rounding d log2(e) may add to half of ln 2 is far less
 SINGLE_REACH = 0.0226  # of ln 2 / 32, and more: csrc/single.hpp
+STEP_REACH = 0.0218  # of ln 2 / 32, and a little more: csrc/steps.hpp
 LOG_REACH = float((sqrt(2) - 1) / (sqrt(2) + 1))
 
 
@@ -66,6 +67,8 @@ POLYNOMIALS = {
     "narrow_coefficients": (minimax.exp_narrow, partial(exp_error, 1), EXP_REACH, np.float64),
     "wide_coefficients": (minimax.exp_wide, partial(exp_error, 2), EXP_REACH, np.float64),
     "single_coefficients": (minimax.exp_single, partial(exp_error, 2), SINGLE_REACH, np.float32),
+    "brief_coefficients": (minimax.exp_brief, partial(exp_error, 1), SINGLE_REACH, np.float32),
+    "step_coefficients": (minimax.exp_step, partial(exp_error, 2), STEP_REACH, np.float64),
     "rough_coefficients": (minimax.exp2_rough, exp2_error, 0.5, np.float32),
     "atanh_coefficients": (minimax.log_tail, log_error, LOG_REACH, np.float64),
 }
@@ -117,9 +120,23 @@ def test_constants_in_floats() -> None:
 
 
 def test_powers_in_floats() -> None:
-    powers, rests = minimax.powers_single()
+    powers, rests = minimax.powers(minimax.nearest_float)
     for name, found in ("single_powers", powers), ("single_power_rests", rests):
         assert [float.fromhex(word) for word in words(name, "float")] == found
+
+
+def test_steps_in_doubles() -> None:
+    assert constant("step_per_unit") == float(16 / log(2))
+    first, second = constant("step_first"), constant("step_second")
+    assert first == float(log(2) / 16)
+    assert second == float(log(2) / 16 - mpf(first))
+    # d - m * first is a multiple of 2^-58 where m is not 0: first is one, and so is every double d beyond ln 2 / 33.
+    assert (mpf(first) * 2**58) % 1 == 0
+    assert float(np.spacing(np.float64(log(2) / 33))) >= 2.0**-58
+    # d may be off by 880 u 16 / ln 2 in the quotient, far less than what is left up to the reach.
+    assert log(2) / 16 * (0.5 + 880 * 16 / log(2) * 2.0**-52) < STEP_REACH < 2**-5
+    powers, rests = minimax.powers(float)
+    assert (constants("step_powers"), constants("step_power_rests")) == (powers, rests)
 
 
 def test_fixed_point_logarithm() -> None:

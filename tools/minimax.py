@@ -1,4 +1,4 @@
-"""Print the constants of exp.hpp, single.hpp, log1p.hpp and evaluate.hpp in csrc/, with the error of each polynomial.
+"""Print the constants of csrc/ (exp, single, steps, log1p and evaluate), with the error of each polynomial.
 
 Remez exchange in 60-digit arithmetic. Run ``python tools/minimax.py`` (needs mpmath) and compare with the
 constants in the headers; tests/test_constants.py does so, and measures what rounding the coefficients adds.
@@ -65,11 +65,33 @@ def exp_single() -> tuple[list[mpf], mpf]:
     )
 
 
-def powers_single() -> tuple[list[float], list[float]]:
-    """2^(k/16) for k = 0 .. 15: as floats, and what those miss, relative to them, in floats again."""
-    powers = [mpf(2) ** (mpf(k) / 16) for k in range(16)]
-    floats = [nearest_float(p) for p in powers]
-    return floats, [nearest_float(p / f - 1) for p, f in zip(powers, floats, strict=True)]
+def exp_brief() -> tuple[list[mpf], mpf]:
+    """(e^r - 1) / r on |r| <= 0.0226, relative to e^r / r, to degree 1."""
+    return remez(
+        lambda r: (exp(r) - 1) / r if abs(r) > mpf("1e-25") else mpf(1),
+        lambda r: abs(r) / exp(r) if r else mpf("1e-30"),
+        mpf("-0.0226"),
+        mpf("0.0226"),
+        2,
+    )
+
+
+def exp_step() -> tuple[list[mpf], mpf]:
+    """(e^r - 1 - r) / r^2 on |r| <= 0.0218, relative to e^r / r^2, to degree 5."""
+    return remez(
+        lambda r: (exp(r) - 1 - r) / r**2 if abs(r) > mpf("1e-25") else mpf("0.5"),
+        lambda r: r**2 / exp(r) if r else mpf("1e-30"),
+        mpf("-0.0218"),
+        mpf("0.0218"),
+        6,
+    )
+
+
+def powers(rounded: Callable[[mpf], float]) -> tuple[list[float], list[float]]:
+    """2^(k/16) for k = 0 .. 15: rounded, and what that misses, relative to it, rounded again."""
+    exact = [mpf(2) ** (mpf(k) / 16) for k in range(16)]
+    firsts = [rounded(p) for p in exact]
+    return firsts, [rounded(p / f - 1) for p, f in zip(exact, firsts, strict=True)]
 
 
 def nearest_float(x: mpf) -> float:
@@ -137,6 +159,8 @@ def ln2_words() -> tuple[float, float, float]:
 if __name__ == "__main__":
     for name, (coefficients, error) in {
         "exp single": exp_single(),
+        "exp brief": exp_brief(),
+        "exp step": exp_step(),
         "exp narrow": exp_narrow(),
         "exp wide": exp_wide(),
         "exp2 rough": exp2_rough(),
@@ -144,8 +168,9 @@ if __name__ == "__main__":
     }.items():
         print(f"{name}: error 2^{float(log(error, 2)):.1f}")
         print("    " + ", ".join(float(c).hex() for c in coefficients))
-    for name, floats in zip(("2^(k/16)", "its rests"), powers_single(), strict=True):
-        print(f"{name}: " + ", ".join(f.hex() for f in floats))
+    for kind, rounded in ("floats", nearest_float), ("doubles", float):
+        for name, values in zip(("2^(k/16)", "its rests"), powers(rounded), strict=True):
+            print(f"{name} in {kind}: " + ", ".join(v.hex() for v in values))
     print("1/k! in two doubles")
     for high, low in exp_exact():
         print(f"    {{{high.hex()}, {low.hex()}}},")
