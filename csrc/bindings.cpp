@@ -333,7 +333,7 @@ NB_MODULE(_engine, m) {
     m.attr("STATE") = int(Op::state);
     m.def("empty_like", &empty_like, "x"_a);
     m.def("pool_limit", &normexp::pool_limit);
-    m.def("quick", &quick, "op"_a, "x"_a, "axis"_a.none(), "negate"_a, "temperature"_a, "out"_a.none());
+    m.def("quick", &quick, "op"_a, "x"_a.none(), "axis"_a.none(), "negate"_a, "temperature"_a, "out"_a.none());
     m.def("apply", &apply, "op"_a, "x"_a, "out"_a, "where"_a.none(), "reduced"_a, "negate"_a, "temperature"_a);
     m.def("count_labels", &count_labels, "target"_a, "classes"_a, "ignore_index"_a.none(), "weight"_a.none());
     m.def("losses", &losses, "x"_a, "target"_a, "axis"_a, "weight"_a.none(), "ignore_index"_a.none(), "smoothing"_a,

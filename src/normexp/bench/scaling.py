@@ -28,7 +28,7 @@ from normexp.bench.timing import STEADY, Ratio, Rounds, Series, Times, interleav
 from normexp.bench.words import plural, ratio
 
 CLIFF: Final = 1.5
-"""That of the issue: no size takes more than 1.5 times as long as its neighbours without a stated reason."""
+"""No size should take more than 1.5 times as long as its neighbours without a stated reason."""
 
 # 16 MiB of float32: more than the second-level caches hold.
 _ELEMENTS: Final = 1 << 22
