@@ -16,7 +16,8 @@ template <bool scaled, class T, class Width = typename Native<T>::Width>
 struct Across {
     const Job& job;
     const Scale scale;
-    const char* x = nullptr;  // class i of the sixteen rows lies at x + i * stride, side by side
+    const char* ahead = nullptr;  // the next sixteen rows, if they follow in memory
+    const char* x = nullptr;      // class i of the sixteen rows lies at x + i * stride, side by side
     std::int64_t stride = 0;
     bool staged = false;
     bool keeps = false;      // the exponentials, for the map
@@ -45,6 +46,7 @@ struct Across {
         const std::int64_t apart = rows_axis().x;
         x = reinterpret_cast<const char*>(buffer), stride = sizeof(T) * lane_count;
         if (classes_side_by_side(job.row[0].x)) {
+            ahead = apart == job.length * std::int64_t(sizeof(T)) ? from + lane_count * apart : nullptr;
             rows_to_lanes(from, apart, job.length, buffer);
             if (job.negate)
                 for (std::int64_t i = 0; i < job.length * lane_count; ++i) negate(buffer + i);
@@ -103,6 +105,8 @@ struct Across {
             const auto e = exp_of<T>(v, base);
 #pragma GCC unroll 4
             for (int k = 0; k < K; ++k) {
+                // (A page of 4 KiB ends what the processor fetches ahead by itself.)
+                if (ahead) __builtin_prefetch(ahead + (i + k) * lane_count * std::int64_t(sizeof(T)));
                 f(i + k, v.of[k], part(e, k));
             }
             i += K;

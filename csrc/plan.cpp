@@ -86,13 +86,10 @@ void plan(Job& job) {
 
     // Sixteen rows at a time where a row alone would wait, time and again, for its few sums and quotients (measured:
     // docs/performance.md), or where the rows lie side by side, so that a row alone would touch a cache line for each element.
-    // Softmax of floats in large arrays has the least to wait for, and more to gain from whole rows on their way to memory.
-    constexpr std::int64_t few_classes = 128, few_of_floats = 48;
+    constexpr std::int64_t few_classes = 128;
     const bool side_by_side = side.x == item;
-    const bool whole_rows = job.op == Op::softmax && item == 4 && large && !side_by_side;
-    const std::int64_t few = whole_rows ? few_of_floats : few_classes;
     job.across = job.op != Op::state && job.op != Op::stats && !job.mask && side.size >= 16 &&
-                 (job.length <= few || (side_by_side && job.row_axes == 1 && !job.negate));
+                 (job.length <= few_classes || (side_by_side && job.row_axes == 1 && !job.negate));
     if (is_backward(job.op))
         job.across = side_by_side && side.out == item && side.target == item && side.size >= 16 && job.row_axes == 1;
 
