@@ -19,6 +19,7 @@ from normexp.torch._functional import log_softmax as log_softmax
 from normexp.torch._functional import logsumexp as logsumexp
 from normexp.torch._functional import softmax as softmax
 from normexp.torch._functional import softmin as softmin
+from normexp.torch._linear import linear_cross_entropy as linear_cross_entropy
 from normexp.torch._losses import cross_entropy as cross_entropy
 from normexp.torch._losses import nll_loss as nll_loss
 from normexp.torch._modules import CrossEntropyLoss as CrossEntropyLoss
@@ -40,6 +41,7 @@ __all__ = [
     "cross_entropy",
     "disable",
     "enable",
+    "linear_cross_entropy",
     "log_softmax",
     "logsumexp",
     "nll_loss",
