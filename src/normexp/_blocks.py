@@ -70,6 +70,6 @@ def blocks_of(
     return Blocks(max(1, min(rows, left // (classes * chunk_bytes))), loss)
 
 
-def classes_at_once(classes: int, features: int, bytes_of_element: int) -> int:
-    """How many classes' weights are widened together: as many as stay in the cache."""
-    return max(1, min(classes, max(256, 2 * _CACHED // max(1, features * bytes_of_element))))
+def classes_at_once(width: int) -> int:
+    """How many classes to take of arrays of so many float32 a class, so that both stay in the cache."""
+    return max(256, _CACHED // (4 * max(width, 1)))

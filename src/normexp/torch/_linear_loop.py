@@ -13,7 +13,7 @@ from torch import Tensor
 from normexp import _engine
 from normexp._arrays import Array
 from normexp._block_loss import BlockLoss, LogitOptions
-from normexp._blocks import as_budget, blocks_of
+from normexp._blocks import Blocks, as_budget, blocks_of
 from normexp._targets import divided, mean_divisor
 from normexp.torch._linear_products import Products
 from normexp.torch._tensors import MEAN, NONE
@@ -72,64 +72,108 @@ def swept(
 
     Before the labels are known to be classes nothing is allocated.
     """
-    problem = problem.map(Tensor.detach)
-    x, weight, bias, target, _ = problem
     divisor = problem.checked_divisor(settings)
-    gain = divided(1.0, divisor) if settings.reduction == MEAN else 1.0
-    kept = _rows_that_count(target, settings.ignore_index)
-    count = len(x) if kept is None else len(kept)
+    problem = problem.map(Tensor.detach)
+    weight = problem.weight
     if weight.stride(0) != 1 and weight.stride(1) != 1:
-        weight = weight.contiguous()  # once, and not in every product
-    products = Products.of(weight)
-    options = LogitOptions(settings.temperature, settings.softcap, settings.z_loss)
-    loss_of = BlockLoss(options, problem.weights(), settings.label_smoothing)
-    budget = as_budget(settings.memory_budget, len(x) * len(weight) * weight.element_size())
-    total = _WeightTotal(weight, products.wide, budget) if wanted[1] else None
-    blocks = blocks_of(
-        count,
-        len(weight),
-        budget - (0 if total is None else total.extra_bytes),
-        _engine.thread_count(),
-        itemsize=products.wide.itemsize,
-        chunk_bytes=products.bytes_of_logit,
-        block_bytes=products.bytes_in_block + loss_of.bytes_of_logit(products.wide.itemsize),
-    )
-    each = torch.zeros(len(x), dtype=products.wide) if settings.reduction == NONE else None
-    by_input = torch.zeros_like(x, memory_format=torch.contiguous_format) if wanted[0] else None
-    by_bias = torch.zeros(len(weight), dtype=torch.float64) if wanted[2] else None
-    added = None if bias is None else bias.to(products.wide)
-    loss = 0.0
-    for chunk in blocks.chunks(count):
-        rows = chunk if kept is None else kept[chunk]
-        products.start(x[rows])
-        for block in blocks.loss_blocks(chunk.stop - chunk.start):
+        problem = problem._replace(weight=weight.contiguous())  # once, and not in every product
+    sweep = _Sweep(problem, settings, wanted, upstream, divided(1.0, divisor) if settings.reduction == MEAN else 1.0)
+    loss = sum(map(sweep.chunk, sweep.blocks.chunks(sweep.count)), 0.0)
+    if settings.reduction == MEAN:
+        # Labels whose weights add up to 0 give NaN, whatever smoothing adds: PyTorch divides the two apart.
+        loss = divided(loss, divisor) if divisor else math.nan
+    reduced = torch.tensor(loss, dtype=sweep.products.wide) if sweep.each is None else sweep.each
+    return Made(reduced, *sweep.gradients())
+
+
+class _Sweep:
+    """What a sweep over the rows reads, and what it writes."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        settings: Settings,
+        wanted: tuple[bool, bool, bool],
+        upstream: Tensor | None,
+        gain: float,
+    ) -> None:
+        self.x, weight, bias, self.target, _ = problem
+        self.upstream, self.gain, self.any_wanted = upstream, gain, any(wanted)
+        self.kept = _rows_that_count(self.target, settings.ignore_index)
+        self.count = len(self.x) if self.kept is None else len(self.kept)
+        self.products = Products.of(weight)
+        wide = self.products.wide
+        options = LogitOptions(settings.temperature, settings.softcap, settings.z_loss)
+        self.loss = BlockLoss(options, problem.weights(), settings.label_smoothing)
+        self.blocks, dtype = self._plan(weight, settings.memory_budget)
+        self.bias = None if bias is None else bias.to(wide)
+        self.each = torch.zeros(len(self.x), dtype=wide) if settings.reduction == NONE else None
+        self.by_input = torch.zeros(self.x.shape, dtype=self.x.dtype) if wanted[0] else None
+        self.by_weight = torch.zeros(weight.shape, dtype=dtype) if wanted[1] else None
+        self.by_bias = torch.zeros(len(weight), dtype=torch.float64) if wanted[2] else None
+
+    def _plan(self, weight: Tensor, memory_budget: int | None) -> tuple[Blocks, torch.dtype]:
+        """Choose the blocks, and the dtype that the gradient by the weights is added up in over chunks.
+
+        That is float32 for half types, if half of the budget has room for it.
+        """
+        wide, classes = self.products.wide, len(weight)
+        budget = as_budget(memory_budget, len(self.x) * classes * weight.element_size())
+
+        def within(bytes_left: int) -> Blocks:
+            return blocks_of(
+                self.count,
+                classes,
+                bytes_left,
+                _engine.thread_count(),
+                itemsize=wide.itemsize,
+                chunk_bytes=self.products.bytes_of_logit,
+                block_bytes=self.products.bytes_in_block + self.loss.bytes_of_logit(wide.itemsize),
+            )
+
+        blocks, total = within(budget), weight.numel() * wide.itemsize
+        if blocks.chunk >= self.count or wide == weight.dtype or total > budget // 2:
+            return blocks, weight.dtype
+        return within(budget - total), wide
+
+    def chunk(self, chunk: slice) -> float:
+        """Compute a chunk of the rows that count; return the sum of their losses."""
+        rows = chunk if self.kept is None else self.kept[chunk]
+        self.products.start(self.x[rows])
+        loss = 0.0
+        for block in self.blocks.loss_blocks(chunk.stop - chunk.start):
             within = slice(chunk.start + block.start, chunk.start + block.stop)
-            which = within if kept is None else kept[within]
-            logits = products.block(block)
-            if added is not None:
-                logits += added
-            against = target[which]
-            against = against.to(products.wide) if against.is_floating_point() else against
-            row_losses = None if each is None else np.empty(len(logits), logits.numpy().dtype)
-            loss += loss_of(logits.numpy(), against.numpy(), gain, row_losses, any(wanted))
-            if each is not None:
-                each[which] = torch.from_numpy(row_losses)
-            if upstream is not None:
-                logits *= upstream[which].to(products.wide).unsqueeze(1)
-            if by_bias is not None:
-                by_bias += logits.sum(0)
-            if any(wanted):
-                products.keep(block, logits)
-        if by_input is not None:
-            by_input[rows] = products.by_input().to(x.dtype)
-        if total is not None:
-            total.add(products)
-    return Made(
-        _reduced(loss, divisor, settings, products.wide) if each is None else each,
-        by_input,
-        None if total is None else total.rounded(),
-        None if by_bias is None or bias is None else by_bias.to(bias.dtype),
-    )
+            loss += self._block(block, within if self.kept is None else self.kept[within])
+        if self.by_input is not None:
+            self.by_input[rows] = self.products.by_input().to(self.x.dtype)
+        if self.by_weight is not None:
+            self.products.add_by_weight(self.by_weight, first=chunk.start == 0)
+        return loss
+
+    def _block(self, block: slice, rows: slice | Tensor) -> float:
+        logits, target = self.products.block(block), self.target[rows]
+        if target.is_floating_point():
+            target = target.to(logits.dtype)  # NumPy has no bfloat16
+        if self.bias is not None:
+            logits += self.bias
+        values = logits.numpy()
+        each = None if self.each is None else np.empty(len(values), values.dtype)
+        loss = self.loss(values, target.numpy(), self.gain, each, self.any_wanted)
+        if self.each is not None and each is not None:
+            self.each[rows] = torch.from_numpy(each)
+        if self.upstream is not None:
+            logits *= self.upstream[rows].to(logits.dtype).unsqueeze(1)
+        if self.by_bias is not None:
+            self.by_bias += logits.sum(0)
+        if self.any_wanted:
+            self.products.keep(block, logits)
+        return loss
+
+    def gradients(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Return them in the dtype of the arguments."""
+        dtype = self.x.dtype
+        by_weight = None if self.by_weight is None else self.by_weight.to(dtype)
+        return self.by_input, by_weight, None if self.by_bias is None else self.by_bias.to(dtype)
 
 
 def _rows_that_count(target: Tensor, ignore_index: int) -> Tensor | None:
@@ -138,29 +182,3 @@ def _rows_that_count(target: Tensor, ignore_index: int) -> Tensor | None:
         return None
     counts = target != ignore_index
     return None if bool(counts.all()) else counts.nonzero().squeeze(1)
-
-
-def _reduced(loss: float, divisor: float, settings: Settings, dtype: torch.dtype) -> Tensor:
-    if settings.reduction == MEAN:
-        # Labels whose weights add up to 0 give NaN, whatever smoothing adds: PyTorch divides the two apart.
-        loss = divided(loss, divisor) if divisor else math.nan
-    return torch.tensor(loss, dtype=dtype)
-
-
-class _WeightTotal:
-    """The gradient by the weights, added up over chunks: of half types in float32, where the budget has room for it."""
-
-    def __init__(self, weight: Tensor, wide: torch.dtype, budget: int) -> None:
-        self.extra_bytes = 0
-        self.dtype = weight.dtype
-        if weight.dtype != wide and weight.numel() * wide.itemsize <= budget // 2:
-            self.extra_bytes = weight.numel() * wide.itemsize
-        self.total = torch.zeros(weight.shape, dtype=wide if self.extra_bytes else weight.dtype)
-        self.first = True
-
-    def add(self, products: Products) -> None:
-        products.add_by_weight(self.total, self.first)
-        self.first = False
-
-    def rounded(self) -> Tensor:
-        return self.total.to(self.dtype)

@@ -133,7 +133,7 @@ class _Split(Products):
 
     def add_by_weight(self, total: Tensor, first: bool) -> None:
         if total.dtype != self.weight.dtype:
-            for classes in _panels(self.weight):
+            for classes in _panels(self.weight, len(self.hidden)):
                 total[classes].add_(torch.mm(self.high[:, classes].t(), self.hidden))
         elif first:
             torch.mm(self.high.t(), self.hidden, out=total)
@@ -150,7 +150,7 @@ class _Widened(Products):
         self.logits = torch.empty(0)
         self.hidden = hidden.to(self.wide)
         self.logits = torch.empty(len(hidden), len(self.weight), dtype=self.wide)
-        for classes in _panels(self.weight):
+        for classes in _panels(self.weight, len(self.hidden)):
             self.logits[:, classes] = product(self.hidden, self.weight[classes].to(self.wide))
 
     def block(self, rows: slice) -> Tensor:
@@ -161,12 +161,12 @@ class _Widened(Products):
 
     def by_input(self) -> Tensor:
         total = torch.zeros_like(self.hidden)
-        for classes in _panels(self.weight):
+        for classes in _panels(self.weight, len(self.hidden)):
             total.addmm_(self.logits[:, classes], self.weight[classes].to(self.wide))
         return total
 
     def add_by_weight(self, total: Tensor, first: bool) -> None:
-        for classes in _panels(self.weight):
+        for classes in _panels(self.weight, len(self.hidden)):
             part = total[classes]
             if total.dtype == self.wide:
                 part.addmm_(self.logits[:, classes].t(), self.hidden)
@@ -175,6 +175,6 @@ class _Widened(Products):
                 part.copy_(made if first else made.add_(part))
 
 
-def _panels(weight: Tensor) -> list[slice]:
-    step = classes_at_once(len(weight), weight.shape[1], 4)
+def _panels(weight: Tensor, rows: int) -> list[slice]:
+    step = classes_at_once(max(weight.shape[1], rows))
     return [slice(at, min(at + step, len(weight))) for at in range(0, len(weight), step)]
