@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from normexp._arrays import as_integer
-from normexp._block_loss import LogitOptions
-from normexp._blocks import as_budget
 from normexp.torch._cross_entropy import REDUCTIONS
 from normexp.torch._linear_autograd import fused, unfused
 from normexp.torch._linear_loop import Problem, Settings
@@ -113,14 +110,16 @@ def linear_cross_entropy(
     problem = Problem(input, linear_weight, linear_bias, target, weight)
     _check_shapes(problem, reduction, ignore_index)
     settings = Settings(
-        -100 if ignore_index is None else as_integer(ignore_index, "ignore_index must be an integer"),
-        float(label_smoothing),
+        -100 if ignore_index is None else ignore_index,
+        label_smoothing,
         REDUCTIONS[reduction],
-        *LogitOptions.checked(temperature, softcap, z_loss),
-        None if memory_budget is None else as_budget(memory_budget, 0),
+        temperature,
+        softcap,
+        z_loss,
+        memory_budget,
     )
-    if not 0 <= settings.label_smoothing <= 1:
-        raise RuntimeError(f"label_smoothing must be from 0 to 1, not {label_smoothing!r}")
+    if not torch.compiler.is_compiling():  # which may have no numbers, but symbols for them; the operator checks them
+        settings = settings.checked()
     if torch.is_autocast_enabled(input.device.type):
         dtype = torch.get_autocast_dtype(input.device.type)
         with torch.autocast(input.device.type, enabled=False):
@@ -161,10 +160,7 @@ def _fits(problem: Problem) -> bool:
         return False
     if bias is not None and bias.dtype != x.dtype:
         return False
-    if class_weight is not None and (not class_weight.is_floating_point() or class_weight.shape != weight.shape[:1]):
-        return False
-    known = target.dtype in FLOATS if target.is_floating_point() else target.dtype in (torch.int64, torch.uint8)
-    return known and target.shape in (x.shape[:-1], (*x.shape[:-1], len(weight)))
+    return not target.is_floating_point() or target.dtype in FLOATS
 
 
 def _check_shapes(problem: Problem, reduction: str, ignore_index: int | None) -> None:
@@ -195,14 +191,19 @@ def _check_shapes(problem: Problem, reduction: str, ignore_index: int | None) ->
     if target.shape == (*x.shape[:-1], *weight.shape[:-1]):
         if ignore_index is not None:
             raise RuntimeError("ignore_index cannot be specified when target contains probabilities")
+        if not target.is_floating_point():
+            raise RuntimeError(f"target has the logits' shape, but dtype {target.dtype}; probabilities are floating")
     elif target.shape != rows:
-        raise ValueError(
+        raise (ValueError if target.ndim == len(rows) else RuntimeError)(
             f"target has shape {tuple(target.shape)}; expected {rows}, one class index a row, or probabilities of "
             f"shape {(*x.shape[:-1], *weight.shape[:-1])}"
         )
+    elif target.dtype not in (torch.int64, torch.uint8):
+        raise RuntimeError(f"target has dtype {target.dtype}; expected int64, the class indices")
     if x.dtype != weight.dtype:
         raise RuntimeError(f"input and linear_weight must have one dtype, not {x.dtype} and {weight.dtype}")
-    if class_weight is not None and class_weight.shape != weight.shape[:1]:
+    if class_weight is not None and (class_weight.shape != weight.shape[:1] or not class_weight.is_floating_point()):
         raise RuntimeError(
-            f"weight has shape {tuple(class_weight.shape)}; expected {tuple(weight.shape[:1])}, one weight a class"
+            f"weight has shape {tuple(class_weight.shape)} and dtype {class_weight.dtype}; expected "
+            f"{tuple(weight.shape[:1])}, one floating weight for each class"
         )

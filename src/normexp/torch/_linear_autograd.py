@@ -30,6 +30,8 @@ def unfused(problem: Problem, settings: Settings) -> Tensor:
     """
     x, weight, bias, target, class_weight = problem
     wide = wide_dtype(x.dtype) if x.is_floating_point() else x.dtype
+    if x.device.type == "cpu":  # where products of half types are slow
+        x, weight, bias = x.to(wide), weight.to(wide), None if bias is None else bias.to(wide)
     logits = F.linear(x, weight.flatten(0, -2), None if bias is None else bias.flatten()).to(wide)
     logits = logits.view(*x.shape[:-1], *weight.shape[:-1]) if weight.ndim > 2 else logits
     if settings.softcap is not None:

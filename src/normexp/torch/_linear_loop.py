@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from normexp import _engine
-from normexp._arrays import Array
+from normexp._arrays import Array, as_integer, as_number
 from normexp._block_loss import BlockLoss, LogitOptions
 from normexp._blocks import Blocks, as_budget, blocks_of
 from normexp._targets import divided, mean_divisor
@@ -29,6 +29,19 @@ class Settings(NamedTuple):
     softcap: float | None
     z_loss: float
     memory_budget: int | None
+
+    def checked(self) -> Settings:
+        """Return numbers, or raise an error that says which of them is none."""
+        smoothing = as_number(self.label_smoothing, "label_smoothing")
+        if not 0 <= smoothing <= 1:
+            raise RuntimeError(f"label_smoothing must be from 0 to 1, not {self.label_smoothing!r}")
+        return Settings(
+            as_integer(self.ignore_index, "ignore_index must be an integer"),
+            smoothing,
+            self.reduction,
+            *LogitOptions.checked(self.temperature, self.softcap, self.z_loss),
+            None if self.memory_budget is None else as_budget(self.memory_budget, 0),
+        )
 
 
 class Made(NamedTuple):
@@ -72,6 +85,7 @@ def swept(
 
     Before the labels are known to be classes nothing is allocated.
     """
+    settings = settings.checked()
     divisor = problem.checked_divisor(settings)
     problem = problem.map(Tensor.detach)
     weight = problem.weight
@@ -101,7 +115,7 @@ class _Sweep:
         self.upstream, self.gain, self.any_wanted = upstream, gain, any(wanted)
         self.kept = _rows_that_count(self.target, settings.ignore_index)
         self.count = len(self.x) if self.kept is None else len(self.kept)
-        self.products = Products.of(weight)
+        self.products = Products.of(weight, self.count)
         wide = self.products.wide
         options = LogitOptions(settings.temperature, settings.softcap, settings.z_loss)
         self.loss = BlockLoss(options, problem.weights(), settings.label_smoothing)

@@ -19,6 +19,8 @@ _HAS_ONEDNN: Final = bool(torch._C._has_mkldnn) and hasattr(_mkldnn, "_linear_po
 _FAST_BFLOAT16: Final = (
     _HAS_ONEDNN and hasattr(_mkldnn, "_is_mkldnn_bf16_supported") and bool(_mkldnn._is_mkldnn_bf16_supported())
 )
+# So many multiplications are half a millisecond in float32; their gradient need not be rounded for the products then.
+_QUICK: Final = 2**26
 
 
 def wide_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -49,11 +51,12 @@ class Products(ABC):
         self.wide = wide_dtype(weight.dtype)
 
     @staticmethod
-    def of(weight: Tensor) -> Products:
-        """Choose them by the dtype."""
+    def of(weight: Tensor, rows: int) -> Products:
+        """Choose them by the dtype, and by whether their time matters more than the gradient's last bits."""
         if weight.dtype in (torch.float32, torch.float64):
             return _Plain(weight)
-        return _Split(weight) if weight.dtype == torch.bfloat16 and _FAST_BFLOAT16 else _Widened(weight)
+        fast = weight.dtype == torch.bfloat16 and _FAST_BFLOAT16 and rows * weight.numel() > _QUICK
+        return _Split(weight) if fast else _Widened(weight)
 
     @abstractmethod
     def start(self, hidden: Tensor) -> None:
