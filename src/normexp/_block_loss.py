@@ -38,11 +38,12 @@ class BlockLoss(NamedTuple):
     options: LogitOptions
     weight: Array | None  # of the classes, float64
     smoothing: float
+    axis: int  # of the classes, 0 or 1
 
     def __call__(self, x: Array, target: Array, gain: float, each: Array | None, with_gradient: bool) -> float:
         """Return the sum of the rows' losses, and write them into `each`.
 
-        x: (rows, classes), float32 or float64, contiguous; overwritten. gain: the derivative by the rows' losses.
+        x: rows by classes or classes by rows, float32 or float64; overwritten. gain: the derivative by rows' losses.
         """
         temperature, cap, z_loss = self.options
         capped = None
@@ -53,10 +54,10 @@ class BlockLoss(NamedTuple):
             x *= cap
         if temperature != 1:
             x /= temperature
-        sizes = logsumexp(x) if z_loss else None
-        shares = softmax(x) if z_loss and with_gradient else None
+        sizes = logsumexp(x, axis=self.axis) if z_loss else None
+        shares = softmax(x, axis=self.axis) if z_loss and with_gradient else None
         total = _engine.losses(
-            x, target, 1, self.weight, None, self.smoothing, False, gain, each, x if with_gradient else None
+            x, target, self.axis, self.weight, None, self.smoothing, False, gain, each, x if with_gradient else None
         )
         if sizes is not None:
             extra = z_loss * np.square(sizes, dtype=np.float64)
@@ -64,7 +65,7 @@ class BlockLoss(NamedTuple):
             if each is not None:
                 each += extra.astype(each.dtype)
             if shares is not None:
-                shares *= (2 * z_loss * gain * sizes)[:, None]
+                shares *= np.expand_dims(2 * z_loss * gain * sizes, self.axis)
                 x += shares
         if capped is not None:
             x *= (1 - capped) * (1 + capped)

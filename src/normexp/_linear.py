@@ -9,10 +9,9 @@ from typing import Final, NamedTuple, SupportsIndex
 import numpy as np
 from numpy.typing import ArrayLike
 
-from normexp import _engine
 from normexp._arrays import Array, as_logits
 from normexp._block_loss import BlockLoss, LogitOptions
-from normexp._blocks import Blocks, as_budget, blocks_of, classes_at_once
+from normexp._blocks import Blocks, as_budget, blocks_of, cut, panels
 from normexp._targets import (
     as_ignore_index,
     as_smoothing,
@@ -232,7 +231,7 @@ class _Sweep:
         asked = as_ignore_index(ignore_index)
         if not is_labels(against) and asked >= 0:
             raise ValueError(f"ignore_index is {asked}, but target holds probabilities: no row has a label to ignore")
-        self.loss = BlockLoss(options, weights, as_smoothing(label_smoothing))
+        self.loss = BlockLoss(options, weights, as_smoothing(label_smoothing), axis=1)
         against, ignored = for_engine(against, asked)
         rows = math.prod(self.shape)
         self.divisor = mean_divisor(against, classes, ignored, weights, rows)
@@ -257,7 +256,7 @@ class _Sweep:
         self.gain = divided(1.0, self.divisor) if self.reduction == "mean" else 1.0
         buffer = np.empty((blocks.chunk, classes), self.wide) if self.count else None
         total = 0.0
-        for chunk in blocks.chunks(self.count):
+        for chunk in cut(0, self.count, blocks.chunk):
             total += self._chunk(chunk, blocks, buffer)
         if self.each is not None:
             return self.each.reshape(self.shape)
@@ -285,15 +284,7 @@ class _Sweep:
 
         def within(bytes_left: int) -> Blocks:
             block_bytes = self.loss.bytes_of_logit(itemsize)
-            return blocks_of(
-                self.count,
-                classes,
-                bytes_left,
-                _engine.thread_count(),
-                itemsize=itemsize,
-                chunk_bytes=itemsize,
-                block_bytes=block_bytes,
-            )
+            return blocks_of(self.count, classes, bytes_left, chunk_bytes=itemsize, block_bytes=block_bytes)
 
         blocks, total = within(budget), self.weight.size * itemsize
         if blocks.chunk >= self.count or self.weight.dtype == self.wide or total > budget // 2:
@@ -310,7 +301,7 @@ class _Sweep:
         if self.bias is not None:
             logits += self.bias
         total = 0.0
-        for block in blocks.loss_blocks(len(x)):
+        for block in cut(0, len(x), blocks.loss):
             target = self.target[rows][block]
             each = None if self.each is None else np.empty(len(logits[block]), self.wide)
             total += self.loss(logits[block], target, self.gain, each, self.any_wanted)
@@ -335,8 +326,7 @@ class _Sweep:
 
     def _panels(self, rows: int) -> list[slice]:
         """Cut the classes: into some at a time, which are widened or added together."""
-        step = classes_at_once(max(self.weight.shape[1], rows))
-        return [slice(at, at + step) for at in range(0, len(self.weight), step)]
+        return list(panels(len(self.weight), max(self.weight.shape[1], rows)))
 
 
 def _matrix(weight: Array) -> tuple[int, int]:

@@ -108,8 +108,9 @@ def grid() -> Iterator[tuple[str, Linear]]:
         named = {"smoothed": smoothing, "soft": probabilities, "biased": biased, "weighted": weighted}
         name = " ".join([reduction, *(word for word, at_work in {**named, "ignored": ignored}.items() if at_work)])
         options = {"reduction": reduction, "label_smoothing": smoothing}
-        yield name, Linear(
-            options=options, probabilities=probabilities, biased=biased, weighted=weighted, ignored=ignored
+        yield (
+            name,
+            Linear(options=options, probabilities=probabilities, biased=biased, weighted=weighted, ignored=ignored),
         )
 
 

@@ -24,7 +24,11 @@ def split(call: Linear) -> tuple[tuple[torch.Tensor, ...], list[str], dict[str, 
     """The tensors with derivatives, their names, and the others."""
     tensors = call.tensors()
     names = [name for name, t in tensors.items() if t.requires_grad]
-    return tuple(tensors.pop(name) for name in names), names, {**tensors, **call.keywords({"target": tensors["target"]})}
+    return (
+        tuple(tensors.pop(name) for name in names),
+        names,
+        {**tensors, **call.keywords({"target": tensors["target"]})},
+    )
 
 
 @some
@@ -131,8 +135,8 @@ def test_compiled_without_a_graph_break(call: Linear, dynamic: bool) -> None:
 
     with torch._functorch.config.patch(donated_buffer=False):  # as PyTorch asks of who keeps a compiled graph
         loss = function(*leaves)
-    got = torch.autograd.grad(loss, leaves, retain_graph=True)
-    again = torch.autograd.grad(loss, leaves)
+        got = torch.autograd.grad(loss, leaves, retain_graph=True)
+        again = torch.autograd.grad(loss, leaves)
     want = by_pytorch(**dict(zip(names, leaves, strict=True)), **others, softcap=3.0)
     assert_close(loss, (3 * want).sum(), **CLOSE)
     assert_close(got, torch.autograd.grad((3 * want).sum(), leaves), **CLOSE)

@@ -36,7 +36,12 @@ BAD: dict[str, tuple[type[Exception], str, tuple[Any, ...], dict[str, Any]]] = {
     "dtypes that differ": (RuntimeError, "one dtype", (X, W.double(), T), {}),
     "a bias of another length": (RuntimeError, r"bias shape \(5,\)", (X, W, T), {"linear_bias": torch.ones(4)}),
     "class weights of another length": (RuntimeError, r"expected \(5,\)", (X, W, T), {"weight": torch.ones(4)}),
-    "integer class weights": (RuntimeError, "one floating weight", (X, W, T), {"weight": torch.ones(5, dtype=torch.int64)}),
+    "integer class weights": (
+        RuntimeError,
+        "one floating weight",
+        (X, W, T),
+        {"weight": torch.ones(5, dtype=torch.int64)},
+    ),
     "an unknown reduction": (ValueError, "average is not a valid value", (X, W, T), {"reduction": "average"}),
     "too much smoothing": (RuntimeError, "from 0 to 1", (X, W, T), {"label_smoothing": 1.5}),
     "ignored probabilities": (RuntimeError, "ignore_index cannot", (X, W, torch.rand(4, 5)), {"ignore_index": 1}),

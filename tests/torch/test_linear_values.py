@@ -47,7 +47,7 @@ def test_frozen_parts(name: str, wanted: str) -> None:
     for given in names:
         tensors[given].requires_grad_(given == wanted)
     loss, only = answer(OURS, call, tensors)
-    assert_close(only, every[wanted], rtol=0, atol=0)
+    assert_close(only, every[wanted], **CLOSE)
 
 
 def test_without_gradients() -> None:

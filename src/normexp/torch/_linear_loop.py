@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from normexp import _engine
 from normexp._arrays import Array, as_integer, as_number
 from normexp._block_loss import BlockLoss, LogitOptions
-from normexp._blocks import Blocks, as_budget, blocks_of
+from normexp._blocks import Blocks, as_budget, blocks_of, cut
 from normexp._targets import divided, mean_divisor
-from normexp.torch._linear_products import Products
+from normexp.torch._linear_products import Products, turn
 from normexp.torch._tensors import MEAN, NONE
 
 
@@ -92,7 +91,7 @@ def swept(
     if weight.stride(0) != 1 and weight.stride(1) != 1:
         problem = problem._replace(weight=weight.contiguous())  # once, and not in every product
     sweep = _Sweep(problem, settings, wanted, upstream, divided(1.0, divisor) if settings.reduction == MEAN else 1.0)
-    loss = sum(map(sweep.chunk, sweep.blocks.chunks(sweep.count)), 0.0)
+    loss = sweep.run()
     if settings.reduction == MEAN:
         # Labels whose weights add up to 0 give NaN, whatever smoothing adds: PyTorch divides the two apart.
         loss = divided(loss, divisor) if divisor else math.nan
@@ -111,74 +110,103 @@ class _Sweep:
         upstream: Tensor | None,
         gain: float,
     ) -> None:
-        self.x, weight, bias, self.target, _ = problem
+        self.x, self.weight, bias, self.target, _ = problem
         self.upstream, self.gain, self.any_wanted = upstream, gain, any(wanted)
         self.kept = _rows_that_count(self.target, settings.ignore_index)
         self.count = len(self.x) if self.kept is None else len(self.kept)
-        self.products = Products.of(weight, self.count)
+        self.products = Products.of(self.weight, self.count)
         wide = self.products.wide
         options = LogitOptions(settings.temperature, settings.softcap, settings.z_loss)
-        self.loss = BlockLoss(options, problem.weights(), settings.label_smoothing)
-        self.blocks, dtype = self._plan(weight, settings.memory_budget)
-        self.bias = None if bias is None else bias.to(wide)
+        self.loss = BlockLoss(options, problem.weights(), settings.label_smoothing, axis=0)
+        logits = len(self.x) * len(self.weight)
+        self.budget = as_budget(settings.memory_budget, logits * self.weight.element_size())
+        self.within = self._rows_within(wanted[1])
+        dtype = self.weight.dtype
+        if wanted[1] and self.count > self.within + self._blocks().chunk and self._has_room_to_widen():
+            dtype, self.within = wide, 0
+            self.budget -= self.weight.numel() * wide.itemsize
+        self.bias = None if bias is None else bias.to(wide).unsqueeze(1)
         self.each = torch.zeros(len(self.x), dtype=wide) if settings.reduction == NONE else None
         self.by_input = torch.zeros(self.x.shape, dtype=self.x.dtype) if wanted[0] else None
-        self.by_weight = torch.zeros(weight.shape, dtype=dtype) if wanted[1] else None
-        self.by_bias = torch.zeros(len(weight), dtype=torch.float64) if wanted[2] else None
+        self.by_weight = torch.zeros(self.weight.shape, dtype=dtype) if wanted[1] else None
+        self.by_bias = torch.zeros(len(self.weight), dtype=torch.float64) if wanted[2] else None
 
-    def _plan(self, weight: Tensor, memory_budget: int | None) -> tuple[Blocks, torch.dtype]:
-        """Choose the blocks, and the dtype that the gradient by the weights is added up in over chunks.
+    def _rows_within(self, by_weight: bool) -> int:
+        """How many rows' logits are held where the gradient by the weights will be: up to one for each feature."""
+        features, itemsize = self.weight.shape[1], self.weight.element_size()
+        if not by_weight or self.products.held != self.weight.dtype:
+            return 0
+        # Where rows are left out, those that count are gathered.
+        most = features if self.kept is None else min(features, self.budget // (4 * max(features, 1) * itemsize))
+        return min(self.count, most)
 
-        That is float32 for half types, if half of the budget has room for it.
-        """
-        wide, classes = self.products.wide, len(weight)
-        budget = as_budget(memory_budget, len(self.x) * classes * weight.element_size())
+    def _has_room_to_widen(self) -> bool:
+        """Whether the gradient by the weights is added up in float32: of half types, if half of the budget has room."""
+        wide = self.products.wide
+        return self.weight.dtype != wide and self.weight.numel() * wide.itemsize <= self.budget // 2
 
-        def within(bytes_left: int) -> Blocks:
-            return blocks_of(
-                self.count,
-                classes,
-                bytes_left,
-                _engine.thread_count(),
-                itemsize=wide.itemsize,
-                chunk_bytes=self.products.bytes_of_logit,
-                block_bytes=self.products.bytes_in_block + self.loss.bytes_of_logit(wide.itemsize),
-            )
+    def _blocks(self, within: bool = False) -> Blocks:
+        """Choose the blocks of chunks that are held within the gradient by the weights, or in memory of their own."""
+        products = self.products
+        return blocks_of(
+            self.count,
+            len(self.weight),
+            self.budget,
+            chunk_bytes=0 if within else products.held.itemsize,
+            block_bytes=products.block_bytes + self.loss.bytes_of_logit(products.wide.itemsize),
+        )
 
-        blocks, total = within(budget), weight.numel() * wide.itemsize
-        if blocks.chunk >= self.count or wide == weight.dtype or total > budget // 2:
-            return blocks, weight.dtype
-        return within(budget - total), wide
-
-    def chunk(self, chunk: slice) -> float:
-        """Compute a chunk of the rows that count; return the sum of their losses."""
-        rows = chunk if self.kept is None else self.kept[chunk]
-        self.products.start(self.x[rows])
+    def run(self) -> float:
+        """Compute everything; return the sum of the losses."""
         loss = 0.0
-        for block in self.blocks.loss_blocks(chunk.stop - chunk.start):
-            within = slice(chunk.start + block.start, chunk.start + block.stop)
-            loss += self._block(block, within if self.kept is None else self.kept[within])
-        if self.by_input is not None:
-            self.by_input[rows] = self.products.by_input().to(self.x.dtype)
-        if self.by_weight is not None:
-            self.products.add_by_weight(self.by_weight, first=chunk.start == 0)
+        if self.within and self.by_weight is not None:
+            rows = slice(0, self.within)
+            loss += self._chunk(rows, self.by_weight[:, rows], self._blocks(within=True).loss)
+            turn(self.by_weight, self.products.hidden)
+        blocks = self._blocks()
+        pieces = list(cut(self.within, self.count, blocks.chunk))
+        most = max((piece.stop - piece.start for piece in pieces), default=0)
+        room = torch.empty(len(self.weight) * most, dtype=self.products.held)
+        for rows in pieces:
+            count = rows.stop - rows.start
+            loss += self._chunk(rows, room[: len(self.weight) * count].view(len(self.weight), count), blocks.loss)
+            if self.by_weight is not None:
+                self.products.add_by_weight(self.by_weight, first=rows.start == 0)
         return loss
+
+    def _chunk(self, chunk: slice, room: Tensor, most: int) -> float:
+        """Compute a chunk of the rows that count; return the sum of their losses."""
+        self.products.start(self.x[self._which(chunk)], room)
+        loss = 0.0
+        for rows in cut(chunk.start, chunk.stop, most):
+            loss += self._block(slice(rows.start - chunk.start, rows.stop - chunk.start), self._which(rows))
+        if self.by_input is not None and self.kept is None:
+            self.products.by_input(self.by_input[chunk])
+        elif self.by_input is not None:
+            made = torch.empty_like(self.by_input[: chunk.stop - chunk.start])
+            self.products.by_input(made)
+            self.by_input[self._which(chunk)] = made
+        return loss
+
+    def _which(self, rows: slice) -> slice | Tensor:
+        """Return where in the arguments these of the rows that count are."""
+        return rows if self.kept is None else self.kept[rows]
 
     def _block(self, block: slice, rows: slice | Tensor) -> float:
         logits, target = self.products.block(block), self.target[rows]
         if target.is_floating_point():
-            target = target.to(logits.dtype)  # NumPy has no bfloat16
+            target = target.to(logits.dtype).t()  # NumPy has no bfloat16
         if self.bias is not None:
             logits += self.bias
         values = logits.numpy()
-        each = None if self.each is None else np.empty(len(values), values.dtype)
+        each = None if self.each is None else np.empty(values.shape[1], values.dtype)
         loss = self.loss(values, target.numpy(), self.gain, each, self.any_wanted)
         if self.each is not None and each is not None:
             self.each[rows] = torch.from_numpy(each)
         if self.upstream is not None:
-            logits *= self.upstream[rows].to(logits.dtype).unsqueeze(1)
+            logits *= self.upstream[rows].to(logits.dtype)
         if self.by_bias is not None:
-            self.by_bias += logits.sum(0)
+            self.by_bias += logits.sum(1)
         if self.any_wanted:
             self.products.keep(block, logits)
         return loss
