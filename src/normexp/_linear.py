@@ -98,8 +98,8 @@ def linear_cross_entropy(
     z_loss : float, default 0.0
         z above: the factor of the squared log-sum-exp in the loss of each row that counts.
     memory_budget : int, optional
-        How many bytes blocks of logits may take: 48 MiB, or three quarters of a sixteenth of all logits if that is
-        more, by default. One row of logits is always held.
+        How many bytes blocks of logits may take. By default 40 MiB, or a sixteenth of all logits without 24 MiB if that
+        is more, which keeps all memory within the larger of 64 MiB and that sixteenth. One row of logits is always held.
 
     Returns
     -------

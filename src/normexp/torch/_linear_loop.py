@@ -120,9 +120,10 @@ class _Sweep:
         self.loss = BlockLoss(options, problem.weights(), settings.label_smoothing, axis=0)
         logits = len(self.x) * len(self.weight)
         self.budget = as_budget(settings.memory_budget, logits * self.weight.element_size())
-        self.within = self._rows_within(wanted[1])
+        fits = self._blocks().chunk >= self.count
+        self.within = self._rows_within() if wanted[1] and not fits else 0
         dtype = self.weight.dtype
-        if wanted[1] and self.count > self.within + self._blocks().chunk and self._has_room_to_widen():
+        if wanted[1] and not fits and self.count > self.within and self._has_room_to_widen():
             dtype, self.within = wide, 0
             self.budget -= self.weight.numel() * wide.itemsize
         self.bias = None if bias is None else bias.to(wide).unsqueeze(1)
@@ -131,10 +132,10 @@ class _Sweep:
         self.by_weight = torch.zeros(self.weight.shape, dtype=dtype) if wanted[1] else None
         self.by_bias = torch.zeros(len(self.weight), dtype=torch.float64) if wanted[2] else None
 
-    def _rows_within(self, by_weight: bool) -> int:
+    def _rows_within(self) -> int:
         """How many rows' logits are held where the gradient by the weights will be: up to one for each feature."""
         features, itemsize = self.weight.shape[1], self.weight.element_size()
-        if not by_weight or self.products.held != self.weight.dtype:
+        if self.products.held != self.weight.dtype:
             return 0
         # Where rows are left out, those that count are gathered.
         most = features if self.kept is None else min(features, self.budget // (4 * max(features, 1) * itemsize))

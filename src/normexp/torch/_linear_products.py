@@ -113,7 +113,10 @@ class _Split(Products):
     def block(self, rows: slice) -> Tensor:
         high = self.room[:, rows]
         rest = torch.addmm(high, self.weight, self.hidden[rows].t(), beta=-1)
-        return rest.to(self.wide).add_(high)
+        logits = torch.empty(high.shape, dtype=self.wide)
+        for classes in panels(*high.shape):  # in the cache; adding two dtypes, PyTorch widens all of the one first
+            torch.add(high[classes].to(self.wide), rest[classes].to(self.wide), out=logits[classes])
+        return logits
 
     def keep(self, rows: slice, gradient: Tensor) -> None:
         self.room[:, rows] = gradient
@@ -123,7 +126,9 @@ class _Split(Products):
             super().add_by_weight(total, first)
         else:
             for classes in panels(len(total), max(total.shape[1], len(self.hidden))):
-                total[classes] += torch.mm(self.room[classes], self.hidden)
+                high = torch.mm(self.room[classes], self.hidden)
+                total[classes] += high
+                total[classes] += torch.addmm(high, self.room[classes], self.hidden, beta=-1)
 
 
 class _Widened(Products):
