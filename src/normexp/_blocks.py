@@ -57,7 +57,7 @@ def blocks_of(rows: int, classes: int, budget: int, *, chunk_bytes: int, block_b
     def rows_in(bytes_of_all: int, bytes_of_logit: int) -> int:
         return max(1, min(rows, bytes_of_all // (classes * bytes_of_logit))) if bytes_of_logit else rows
 
-    loss = rows_in(budget // 2, block_bytes)
+    loss = rows_in(min(budget // 2, 4 * _CACHED), block_bytes)
     return Blocks(rows_in(budget - loss * classes * block_bytes, chunk_bytes), loss)
 
 

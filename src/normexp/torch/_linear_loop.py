@@ -117,7 +117,7 @@ class _Sweep:
         self.products = Products.of(self.weight, self.count)
         wide = self.products.wide
         options = LogitOptions(settings.temperature, settings.softcap, settings.z_loss)
-        self.loss = BlockLoss(options, problem.weights(), settings.label_smoothing, axis=0)
+        self.loss = BlockLoss(options, problem.weights(), settings.label_smoothing, self.products.axis)
         logits = len(self.x) * len(self.weight)
         self.budget = as_budget(settings.memory_budget, logits * self.weight.element_size())
         fits = self._blocks().chunk >= self.count
@@ -126,7 +126,7 @@ class _Sweep:
         if wanted[1] and not fits and self.count > self.within and self._has_room_to_widen():
             dtype, self.within = wide, 0
             self.budget -= self.weight.numel() * wide.itemsize
-        self.bias = None if bias is None else bias.to(wide).unsqueeze(1)
+        self.bias = None if bias is None else bias.to(wide)
         self.each = torch.zeros(len(self.x), dtype=wide) if settings.reduction == NONE else None
         self.by_input = torch.zeros(self.x.shape, dtype=self.x.dtype) if wanted[0] else None
         self.by_weight = torch.zeros(self.weight.shape, dtype=dtype) if wanted[1] else None
@@ -153,7 +153,7 @@ class _Sweep:
             self.count,
             len(self.weight),
             self.budget,
-            chunk_bytes=0 if within else products.held.itemsize,
+            chunk_bytes=0 if within and products.takes_room else products.held.itemsize,
             block_bytes=products.block_bytes + self.loss.bytes_of_logit(products.wide.itemsize),
         )
 
@@ -161,16 +161,19 @@ class _Sweep:
         """Compute everything; return the sum of the losses."""
         loss = 0.0
         if self.within and self.by_weight is not None:
-            rows = slice(0, self.within)
-            loss += self._chunk(rows, self.by_weight[:, rows], self._blocks(within=True).loss)
-            turn(self.by_weight, self.products.hidden)
+            blocks = self._blocks(within=True)
+            for rows in cut(0, self.within, blocks.chunk):
+                loss += self._chunk(rows, self.by_weight[:, rows], blocks.loss)
+                self.products.hand_over(self.by_weight[:, rows])
+            turn(self.by_weight, self.x[self._which(slice(0, self.within))])
         blocks = self._blocks()
         pieces = list(cut(self.within, self.count, blocks.chunk))
         most = max((piece.stop - piece.start for piece in pieces), default=0)
-        room = torch.empty(len(self.weight) * most, dtype=self.products.held)
+        classes = len(self.weight)
+        room = torch.empty(classes * most if self.products.takes_room else 0, dtype=self.products.held)
         for rows in pieces:
             count = rows.stop - rows.start
-            loss += self._chunk(rows, room[: len(self.weight) * count].view(len(self.weight), count), blocks.loss)
+            loss += self._chunk(rows, room[: classes * count].view(-1, count), blocks.loss)
             if self.by_weight is not None:
                 self.products.add_by_weight(self.by_weight, first=rows.start == 0)
         return loss
@@ -196,18 +199,20 @@ class _Sweep:
     def _block(self, block: slice, rows: slice | Tensor) -> float:
         logits, target = self.products.block(block), self.target[rows]
         if target.is_floating_point():
-            target = target.to(logits.dtype).t()  # NumPy has no bfloat16
+            target = target.to(logits.dtype)  # NumPy has no bfloat16
+            target = target if self.products.axis else target.t()
         if self.bias is not None:
-            logits += self.bias
+            logits += self.bias if self.products.axis else self.bias.unsqueeze(1)
         values = logits.numpy()
-        each = None if self.each is None else np.empty(values.shape[1], values.dtype)
+        each = None if self.each is None else np.empty(values.shape[1 - self.products.axis], values.dtype)
         loss = self.loss(values, target.numpy(), self.gain, each, self.any_wanted)
         if self.each is not None and each is not None:
             self.each[rows] = torch.from_numpy(each)
         if self.upstream is not None:
-            logits *= self.upstream[rows].to(logits.dtype)
+            factors = self.upstream[rows].to(logits.dtype)
+            logits *= factors.unsqueeze(1) if self.products.axis else factors
         if self.by_bias is not None:
-            self.by_bias += logits.sum(1)
+            self.by_bias += logits.sum(1 - self.products.axis)
         if self.any_wanted:
             self.products.keep(block, logits)
         return loss

@@ -1,6 +1,6 @@
 """The three products of linear_cross_entropy, chunk by chunk, by dtype. All of them are PyTorch's.
 
-Logits are held class by class, (V, n). The products with few rows are faster that way: MKL copies the weights into
+float32 logits are held class by class, (V, n). Products with few rows are faster that way: MKL copies the weights into
 another order for every product, so that ``h @ W.T`` and ``g @ W`` run at 91 and 86 GFLOP/s for n = 112 rows of 2048
 features, and their transposes at 146 and 155 (two cores of Zen 4; 180 and 190 for a thousand rows).
 
@@ -38,8 +38,12 @@ class Products(ABC):
 
     held: torch.dtype
     """What logits of a chunk are held in, and their gradient."""
-    block_bytes: int
+    axis = 0
+    """Of the classes in a block."""
+    block_bytes = 0
     """What each logit of a block takes besides."""
+    takes_room = True
+    """Whether the logits of a chunk are written where they are told to, (V, rows)."""
 
     def __init__(self, weight: Tensor) -> None:
         self.weight = weight
@@ -51,16 +55,16 @@ class Products(ABC):
         if weight.dtype in (torch.float32, torch.float64):
             return _Plain(weight)
         fast = weight.dtype == torch.bfloat16 and _FAST_BFLOAT16 and rows * weight.numel() > _QUICK
-        return _Split(weight) if fast else _Widened(weight)
+        return _Rounded(weight) if fast else _Widened(weight)
 
     def start(self, hidden: Tensor, room: Tensor) -> None:
-        """Compute the logits of a chunk of rows."""
+        """Compute the logits of a chunk of rows, there."""
         self.hidden, self.room = hidden, room
         torch.mm(self.weight, hidden.t(), out=room)
 
     @abstractmethod
     def block(self, rows: slice) -> Tensor:
-        """Return logits of some of the rows, (V, rows), which may be overwritten."""
+        """Return logits of some of the rows, which may be overwritten."""
 
     @abstractmethod
     def keep(self, rows: slice, gradient: Tensor) -> None:
@@ -69,6 +73,9 @@ class Products(ABC):
     def by_input(self, out: Tensor) -> None:
         """Write the gradient by the chunk's hidden states."""
         torch.mm(self.room.t(), self.weight, out=out)
+
+    def hand_over(self, columns: Tensor) -> None:  # noqa: B027 - most have it there already
+        """Leave the gradient by the chunk's logits in these columns of the gradient by the weights, for `turn`."""
 
     def add_by_weight(self, total: Tensor, first: bool) -> None:
         """Add the chunk's gradient by the weights to the total, which is undefined before the first chunk."""
@@ -87,8 +94,6 @@ def turn(total: Tensor, hidden: Tensor) -> None:
 class _Plain(Products):
     """float32, float64: the gradient takes the place of the logits."""
 
-    block_bytes = 0
-
     def __init__(self, weight: Tensor) -> None:
         super().__init__(weight)
         self.held = weight.dtype
@@ -100,41 +105,46 @@ class _Plain(Products):
         pass
 
 
-class _Split(Products):
-    """bfloat16 products, whose sums PyTorch rounds to bfloat16: the logits are what that gives, and what it leaves.
+class _Rounded(Products):
+    """bfloat16, row by row: products of which PyTorch rounds each element once, the loss of it in float32.
 
-    ``addmm(z, W, h.T, beta=-1)`` subtracts before it rounds, so that it is the rest of z. Two bfloat16 numbers have 16
-    bits: the logits are within 2**-17 of their size. Where products of bfloat16 are fast, two of them take as long as
-    one of float32 (AVX-512) or a third of it (AMX).
+    oneDNN copies no weights, so that few rows cost little, and rows are what the engine is fastest with.
     """
 
-    held, block_bytes = torch.bfloat16, 2 + 4
+    held, axis, block_bytes, takes_room = torch.bfloat16, 1, 4, False
+
+    def start(self, hidden: Tensor, room: Tensor | None) -> None:
+        self.hidden, self.rows = hidden, torch.empty(0)  # those of the last chunk go before there are new ones
+        self.rows = torch.mm(hidden, self.weight.t())
 
     def block(self, rows: slice) -> Tensor:
-        high = self.room[:, rows]
-        rest = torch.addmm(high, self.weight, self.hidden[rows].t(), beta=-1)
-        logits = torch.empty(high.shape, dtype=self.wide)
-        for classes in panels(*high.shape):  # in the cache; adding two dtypes, PyTorch widens all of the one first
-            torch.add(high[classes].to(self.wide), rest[classes].to(self.wide), out=logits[classes])
-        return logits
+        return self.rows[rows].to(self.wide)
 
     def keep(self, rows: slice, gradient: Tensor) -> None:
-        self.room[:, rows] = gradient
+        self.rows[rows] = gradient
+
+    def by_input(self, out: Tensor) -> None:
+        torch.mm(self.rows, self.weight, out=out)
+
+    def hand_over(self, columns: Tensor) -> None:
+        columns.copy_(self.rows.t())
 
     def add_by_weight(self, total: Tensor, first: bool) -> None:
         if total.dtype == self.held:
-            super().add_by_weight(total, first)
-        else:
-            for classes in panels(len(total), max(total.shape[1], len(self.hidden))):
-                high = torch.mm(self.room[classes], self.hidden)
-                total[classes] += high
-                total[classes] += torch.addmm(high, self.room[classes], self.hidden, beta=-1)
+            total.addmm_(self.rows.t(), self.hidden, beta=0 if first else 1)
+            return
+        for classes in panels(len(total), max(total.shape[1], len(self.hidden))):
+            gradient = self.rows[:, classes].t()
+            high = torch.mm(gradient, self.hidden)
+            # addmm subtracts before it rounds: what rounding has taken away, for a sum that is as if in float32.
+            total[classes] += high
+            total[classes] += torch.addmm(high, gradient, self.hidden, beta=-1)
 
 
 class _Widened(Products):
     """Half types in products of float32, some classes at a time."""
 
-    held, block_bytes = torch.float32, 0
+    held = torch.float32
 
     def start(self, hidden: Tensor, room: Tensor) -> None:
         self.hidden, self.room = hidden.to(self.wide), room
