@@ -153,7 +153,7 @@ class _Sweep:
             self.count,
             len(self.weight),
             self.budget,
-            chunk_bytes=0 if within and products.takes_room else products.held.itemsize,
+            chunk_bytes=0 if within and products.takes_room else products.chunk_bytes,
             block_bytes=products.block_bytes + self.loss.bytes_of_logit(products.wide.itemsize),
         )
 
