@@ -170,6 +170,21 @@ def test_opcheck(call: Linear, dtype: torch.dtype) -> None:
     opcheck(torch.ops.normexp.linear_cross_entropy_backward, (grad, *detached, *settings, *asked))
 
 
+@some
+def test_gradients_of_gradients_of_the_operators(call: Linear) -> None:
+    """Within a mode that sees every call, the operators are what is differentiated."""
+    leaves, names, others = split(call)
+
+    def twice(function) -> tuple[torch.Tensor, ...]:
+        loss = function(**dict(zip(names, leaves, strict=True)), **others).sum()
+        first = torch.autograd.grad(loss, leaves, create_graph=True)
+        return torch.autograd.grad(sum(gradient.square().sum() for gradient in first), leaves)
+
+    with torch.device("cpu"):
+        got = twice(OURS)
+    assert_close(got, twice(by_pytorch), **CLOSE)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_autocast(dtype: torch.dtype) -> None:
     """As PyTorch's function: the products in the half type, and a loss of float32; gradients in float32."""

@@ -43,11 +43,11 @@ def linear_cross_entropy(
     input : Tensor
         Hidden states h, (N, H), or (H) for one row.
     linear_weight : Tensor
-        W, (V, H), of the dtype of `input`.
+        The W above, (V, H), of the dtype of `input`.
     target : Tensor
         Class indices, int64, one a row; or class probabilities, (N, V).
     linear_bias : Tensor, optional
-        b, (V).
+        The b above, (V).
     weight : Tensor, optional
         One weight w for each class.
     reduction : {"mean", "sum", "none"}, default "mean"
@@ -60,11 +60,11 @@ def linear_cross_entropy(
     options : torch.nn.LinearCrossEntropyOptions, optional
         Accepted for PyTorch's signature, and without effect: there is nothing to choose but `memory_budget`.
     temperature : float, default 1.0
-        T above: positive and finite.
+        The T above: positive and finite.
     softcap : float, optional
-        c above, the size that logits do not exceed; None for logits as they are.
+        The c above, the size that logits do not exceed; None for logits as they are.
     z_loss : float, default 0.0
-        z above: the factor of the squared log-sum-exp in the loss of each row that counts.
+        The z above: the factor of the squared log-sum-exp in the loss of each row that counts.
     memory_budget : int, optional
         How many bytes blocks of logits may take. By default 40 MiB, or a sixteenth of all logits without 24 MiB if that
         is more, which keeps the promise below. One row of logits is always held.

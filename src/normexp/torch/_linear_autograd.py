@@ -87,7 +87,7 @@ class LinearCrossEntropy(Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         settings, problem, wanted = ctx.settings, Problem(*ctx.saved_tensors), ctx.needs_input_grad[:3]
         if torch.is_grad_enabled():
-            return *_differentiable(problem, settings, grad, wanted), None, None, None
+            return *differentiable(problem, settings, grad, wanted), None, None, None
         if settings.reduction == NONE:
             return *swept(problem, settings, wanted, grad)[1:], None, None, None
         made, ctx.made = ctx.made, None
@@ -101,7 +101,7 @@ def scaled_(gradient: Tensor | None, grad: Tensor) -> Tensor | None:
     return gradient if gradient is None or bool(grad == 1) else gradient.mul_(grad)
 
 
-def _differentiable(
+def differentiable(
     problem: Problem, settings: Settings, grad: Tensor, wanted: tuple[bool, bool, bool]
 ) -> list[Tensor | None]:
     """Return gradients that can be differentiated again, of the loss with all logits in memory."""

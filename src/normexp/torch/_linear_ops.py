@@ -5,12 +5,14 @@ The forward returns the gradients of a mean or sum with the loss, those that are
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.library import custom_op
 
+from normexp.torch._linear_autograd import differentiable
 from normexp.torch._linear_loop import Problem, Settings, swept
 from normexp.torch._linear_products import wide_dtype
 from normexp.torch._tensors import NONE
@@ -77,24 +79,51 @@ def _fake_gradients(problem: Problem, wanted: tuple[bool, bool, bool]) -> Gradie
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:  # noqa: ANN401
+    ctx.save_for_backward(*inputs[:_TENSORS], *output[1:])
     ctx.options = inputs[_TENSORS:_OPTIONS]
-    ctx.by_row = Settings(*ctx.options).reduction == NONE
-    ctx.save_for_backward(*(inputs[:_TENSORS] if ctx.by_row else output[1:]))
     ctx.set_materialize_grads(False)
 
 
 def _backward(ctx: Any, grad: Tensor | None, *others: Tensor | None) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-    wanted = ctx.needs_input_grad[:3]
-    made: tuple[Tensor | None, ...] = (None, None, None)
-    if grad is not None and ctx.by_row:
-        made = linear_cross_entropy_backward(grad, *ctx.saved_tensors, *ctx.options, *wanted)
-    elif grad is not None:
-        made = tuple((gradient * grad).to(gradient.dtype) for gradient in ctx.saved_tensors)
-    given = (gradient if asked else None for gradient, asked in zip(made, wanted, strict=True))
-    return *given, *[None] * _OPTIONS
+    tensors, settings, wanted = ctx.saved_tensors, Settings(*ctx.options), ctx.needs_input_grad[:3]
+    made: Sequence[Tensor | None]
+    if grad is None:
+        made = (None, None, None)
+    elif torch.is_grad_enabled():
+        made = differentiable(Problem(*tensors[:_TENSORS]), settings, grad, wanted)
+    elif settings.reduction == NONE:
+        made = linear_cross_entropy_backward(grad, *tensors[:_TENSORS], *settings, *wanted)
+    else:
+        made = [(gradient * grad).to(gradient.dtype) for gradient in tensors[_TENSORS:]]
+    return *_those(made, wanted), *[None] * _OPTIONS
+
+
+def _those(made: Sequence[Tensor | None], wanted: Sequence[bool]) -> list[Tensor | None]:
+    return [gradient if asked else None for gradient, asked in zip(made, wanted, strict=True)]
+
+
+def _save_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:  # noqa: ANN401
+    ctx.save_for_backward(*inputs[: 1 + _TENSORS])
+    ctx.options = inputs[1 + _TENSORS :]
+
+
+def _backward_of_backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+    """Differentiate the gradients of the rows' losses, with all logits in memory."""
+    grad, *tensors = ctx.saved_tensors
+    *options, by_input, by_weight, by_bias = ctx.options
+    wanted, needed = (by_input, by_weight, by_bias), ctx.needs_input_grad[:4]
+    with torch.enable_grad():
+        given = [t if t is None or not t.is_floating_point() else t.view_as(t) for t in (grad, *tensors)]
+        leaves = [t.requires_grad_() if t is not None and not t.requires_grad else t for t in given[:4]]
+        made = differentiable(Problem(*leaves[1:], *given[4:]), Settings(*options), leaves[0], wanted)
+        total = torch.stack([(m * g).sum() for m, g in zip(made, grads, strict=True) if m is not None]).sum()
+        asked = [leaf for leaf, need in zip(leaves, needed, strict=True) if need]
+        found = iter(torch.autograd.grad(total, asked, allow_unused=True))
+    return *(next(found) if need else None for need in needed), *[None] * _OPTIONS
 
 
 linear_cross_entropy.register_autograd(_backward, setup_context=_save)
+linear_cross_entropy_backward.register_autograd(_backward_of_backward, setup_context=_save_backward)
 
 
 def recorded(problem: Problem, settings: Settings) -> Tensor:
