@@ -16,8 +16,9 @@ from normexp._arrays import as_integer
 _MIB: Final = 2**20
 # The promise: so much beside arguments and gradients, or a sixteenth of the logits if that is more.
 _PROMISED: Final = 64 * _MIB
-# What is no block of ours: what the platform's products pack and keep (13 MiB with oneDNN, measured), gathered rows.
-_OTHERS: Final = 24 * _MIB
+# What is no block of ours: what the platform's products pack and keep (13 MiB with oneDNN, 18 with MKL, measured),
+# and gathered rows.
+_OTHERS: Final = 28 * _MIB
 # What is widened or added within a product: as much as the second-level cache holds (1 MiB a core or more).
 _CACHED: Final = 2 * _MIB
 

@@ -85,7 +85,7 @@ def linear_cross_entropy(
     z_loss : float, default 0.0
         The z above: the factor of the squared log-sum-exp in the loss of each row that counts.
     memory_budget : int, optional
-        How many bytes blocks of logits may take. By default 40 MiB, or a sixteenth of all logits without 24 MiB if that
+        How many bytes blocks of logits may take. By default 36 MiB, or a sixteenth of all logits without 28 MiB if that
         is more, which keeps all memory within 64 MiB or that sixteenth. One row of logits is always held.
 
     Returns

@@ -1,6 +1,6 @@
 """What linear_cross_entropy takes beside its arguments and gradients: 64 MiB, or a sixteenth of the logits.
 
-The operating system is asked, as in tests/losses/test_memory.py, for the largest resident size since a first small call.
+The operating system is asked for the largest resident size since a first small call; see tests/losses/test_memory.py.
 """
 
 from __future__ import annotations
