@@ -11,6 +11,9 @@ from normexp._functional import log_softmax as log_softmax
 from normexp._functional import logsumexp as logsumexp
 from normexp._functional import softmax as softmax
 from normexp._functional import softmin as softmin
+from normexp._linear import LinearLossAndGrads as LinearLossAndGrads
+from normexp._linear import linear_cross_entropy as linear_cross_entropy
+from normexp._linear import linear_cross_entropy_and_grad as linear_cross_entropy_and_grad
 from normexp._losses import LossAndGrad as LossAndGrad
 from normexp._losses import cross_entropy as cross_entropy
 from normexp._losses import cross_entropy_and_grad as cross_entropy_and_grad
@@ -22,12 +25,15 @@ from normexp._stream import LogSumExp as LogSumExp
 __version__ = "0.1.0"
 
 __all__ = [
+    "LinearLossAndGrads",
     "LogSumExp",
     "LossAndGrad",
     "RowStats",
     "cross_entropy",
     "cross_entropy_and_grad",
     "get_num_threads",
+    "linear_cross_entropy",
+    "linear_cross_entropy_and_grad",
     "log_softmax",
     "logsumexp",
     "nll_loss",

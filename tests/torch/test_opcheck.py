@@ -54,6 +54,10 @@ def recorded() -> dict[Any, list[Arguments]]:
             x = torch.randn(3, 4).to(dtype)
             nxt.row_stats(x)
             nxt.row_stats(x, torch.tensor([0, 3, 1]))
+            for reduction in ("mean", "none"):
+                hidden, weight = x.clone().requires_grad_(), x.clone().requires_grad_()
+                loss = nxt.linear_cross_entropy(hidden, weight, torch.tensor([0, 2, 1]), reduction=reduction)
+                loss.sum().backward()
     return {op: list(calls.values()) for op, calls in recorder.calls.items()}
 
 

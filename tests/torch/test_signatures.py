@@ -14,7 +14,8 @@ import normexp.torch as nxt
 
 FUNCTIONS = ("softmax", "log_softmax", "softmin", "nll_loss", "cross_entropy")
 MODULES = ("Softmax", "LogSoftmax", "Softmin", "NLLLoss", "CrossEntropyLoss")
-OTHERS = ("logsumexp", "row_stats", "enable", "disable", "accelerated")
+OTHERS = ("logsumexp", "row_stats", "enable", "disable", "accelerated", "patch_transformers", "unpatch_transformers")
+LINEAR = ("linear_cross_entropy", "LinearCrossEntropyLoss")  # PyTorch 2.13's, with options of ours at the end
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -27,6 +28,19 @@ def test_signatures(name: str) -> None:
     assert shape(ours) == shape(theirs)
 
 
+@pytest.mark.parametrize("name", LINEAR)
+def test_signatures_of_linear_cross_entropy(name: str) -> None:
+    home = torch.nn.functional if name in dir(torch.nn.functional) else torch.nn
+    if not hasattr(home, name):
+        pytest.skip("PyTorch before 2.13 has no linear_cross_entropy")
+    ours, theirs = (inspect.signature(getattr(one, name)).parameters for one in (nxt, home))
+    shared, added = dict(list(ours.items())[: len(theirs)]), list(ours)[len(theirs) :]
+    assert [(p.name, p.kind, p.default) for p in shared.values()] == [
+        (p.name, p.kind, p.default) for p in theirs.values()
+    ]
+    assert added == ["temperature", "softcap", "z_loss", "memory_budget"]
+
+
 def test_logsumexp_is_called_as_torch_has_it() -> None:
     """A builtin, whose signature is in its documentation alone."""
     x = torch.linspace(0, 1, 24).reshape(2, 3, 4)
@@ -35,7 +49,7 @@ def test_logsumexp_is_called_as_torch_has_it() -> None:
     torch.testing.assert_close(nxt.logsumexp(input=x, dim=0), torch.logsumexp(input=x, dim=0))
 
 
-@pytest.mark.parametrize("name", [*FUNCTIONS, *MODULES, *OTHERS])
+@pytest.mark.parametrize("name", [*FUNCTIONS, *MODULES, *LINEAR, *OTHERS])
 def test_public_names_are_documented(name: str) -> None:
     assert name in nxt.__all__
     assert ">>>" in (inspect.getdoc(getattr(nxt, name)) or "")

@@ -19,6 +19,8 @@ from normexp.torch._functional import log_softmax as log_softmax
 from normexp.torch._functional import logsumexp as logsumexp
 from normexp.torch._functional import softmax as softmax
 from normexp.torch._functional import softmin as softmin
+from normexp.torch._linear import linear_cross_entropy as linear_cross_entropy
+from normexp.torch._linear_module import LinearCrossEntropyLoss as LinearCrossEntropyLoss
 from normexp.torch._losses import cross_entropy as cross_entropy
 from normexp.torch._losses import nll_loss as nll_loss
 from normexp.torch._modules import CrossEntropyLoss as CrossEntropyLoss
@@ -28,9 +30,12 @@ from normexp.torch._modules import Softmax as Softmax
 from normexp.torch._modules import Softmin as Softmin
 from normexp.torch._stats import RowStats as RowStats
 from normexp.torch._stats import row_stats as row_stats
+from normexp.torch._transformers import patch_transformers as patch_transformers
+from normexp.torch._transformers import unpatch_transformers as unpatch_transformers
 
 __all__ = [
     "CrossEntropyLoss",
+    "LinearCrossEntropyLoss",
     "LogSoftmax",
     "NLLLoss",
     "RowStats",
@@ -40,10 +45,13 @@ __all__ = [
     "cross_entropy",
     "disable",
     "enable",
+    "linear_cross_entropy",
     "log_softmax",
     "logsumexp",
     "nll_loss",
+    "patch_transformers",
     "row_stats",
     "softmax",
     "softmin",
+    "unpatch_transformers",
 ]

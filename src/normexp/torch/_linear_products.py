@@ -1,0 +1,183 @@
+"""The three products of linear_cross_entropy, chunk by chunk, by dtype. All of them are PyTorch's.
+
+float32 logits are held class by class, (V, n). Products with few rows are faster that way: MKL copies the weights into
+another order for every product, so that ``h @ W.T`` and ``g @ W`` run at 91 and 86 GFLOP/s for n = 112 rows of 2048
+features, and their transposes at 146 and 155 (two cores of Zen 4; 180 and 190 for a thousand rows).
+
+And so they fit where the gradient by the weights will be, (V, H): there is room for the logits of H rows. Their
+gradient is brought to the weights at the very end, panel by panel, each panel of it read before it is overwritten. So
+these rows take no memory of their own, need no second sum, and are rounded once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from normexp._blocks import cut, panels
+
+_mkldnn: Any = torch.ops.mkldnn
+# Where the processor has no such products, PyTorch's take 2 to 400 times as long as those of float32.
+_FAST_BFLOAT16: Final = hasattr(_mkldnn, "_is_mkldnn_bf16_supported") and bool(_mkldnn._is_mkldnn_bf16_supported())
+# So many multiplications are half a millisecond in float32; their gradient need not be rounded for the products then.
+_QUICK: Final = 2**26
+# Classes in a panel that is turned into the gradient by the weights: enough for a product to make up for its copies.
+_TURNED: Final = 2048
+
+
+def wide_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return what logits of a dtype are computed in."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+class Products(ABC):
+    """The products with one weight."""
+
+    held: torch.dtype
+    """What logits of a chunk are held in, and their gradient."""
+    axis = 0
+    """Of the classes in a block."""
+    chunk_bytes: int
+    """What each logit of a chunk takes."""
+    block_bytes = 0
+    """What each logit of a block takes besides."""
+    takes_room = True
+    """Whether the logits of a chunk are written where they are told to, (V, rows)."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self.weight = weight
+        self.wide = wide_dtype(weight.dtype)
+
+    @staticmethod
+    def of(weight: Tensor, rows: int) -> Products:
+        """Choose them by the dtype, and by whether their time matters more than the gradient's last bits."""
+        if weight.dtype in (torch.float32, torch.float64):
+            return _Plain(weight)
+        fast = weight.dtype == torch.bfloat16 and _FAST_BFLOAT16 and rows * weight.numel() > _QUICK
+        return _Split(weight) if fast else _Widened(weight)
+
+    def start(self, hidden: Tensor, room: Tensor) -> None:
+        """Compute the logits of a chunk of rows, there."""
+        self.hidden, self.room = hidden, room
+        torch.mm(self.weight, hidden.t(), out=room)
+
+    @abstractmethod
+    def block(self, rows: slice) -> Tensor:
+        """Return logits of some of the rows, which may be overwritten."""
+
+    @abstractmethod
+    def keep(self, rows: slice, gradient: Tensor) -> None:
+        """Take the gradient by those logits, in the tensor that `block` gave."""
+
+    def by_input(self, out: Tensor) -> None:
+        """Write the gradient by the chunk's hidden states."""
+        torch.mm(self.room.t(), self.weight, out=out)
+
+    def hand_over(self, columns: Tensor) -> None:  # noqa: B027 - most have it there already
+        """Leave the gradient by the chunk's logits in these columns of the gradient by the weights, for `turn`."""
+
+    def add_by_weight(self, total: Tensor, first: bool) -> None:
+        """Add the chunk's gradient by the weights to the total, which is undefined before the first chunk."""
+        if first:
+            torch.mm(self.room, self.hidden, out=total)
+        else:
+            total.addmm_(self.room, self.hidden)
+
+
+def turn(total: Tensor, hidden: Tensor) -> None:
+    """Turn the gradient by the logits of rows, in the columns of `total`, into the gradient by the weights."""
+    for classes in cut(0, len(total), _TURNED):
+        torch.mm(total[classes, : len(hidden)].clone(), hidden, out=total[classes])
+
+
+class _Plain(Products):
+    """float32, float64: the gradient takes the place of the logits."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__(weight)
+        self.held, self.chunk_bytes = weight.dtype, weight.element_size()
+
+    def block(self, rows: slice) -> Tensor:
+        return self.room[:, rows]
+
+    def keep(self, rows: slice, gradient: Tensor) -> None:
+        pass
+
+
+class _Split(Products):
+    """bfloat16, row by row, the logits as two numbers: what PyTorch's product gives, which is rounded, and its rest.
+
+    ``addmm(z, h, W.T, beta=-1)`` subtracts before it rounds. Two bfloat16 numbers have 16 bits: the logits are within
+    2**-17 of their size, and the loss and its gradient are worth having in float32. One such product more takes as long
+    as using float32 throughout does (AVX-512), or much less (AMX).
+
+    oneDNN copies no weights, so that few rows cost little, and rows are what the engine is fastest with.
+    """
+
+    held, axis, chunk_bytes, block_bytes, takes_room = torch.bfloat16, 1, 2 + 2, 4, False
+
+    def start(self, hidden: Tensor, room: Tensor) -> None:
+        self.hidden = hidden
+        self.rows = self.rest = torch.empty(0)  # those of the last chunk go before there are new ones
+        self.rows = torch.mm(hidden, self.weight.t())
+        self.rest = torch.addmm(self.rows, hidden, self.weight.t(), beta=-1)
+
+    def block(self, rows: slice) -> Tensor:
+        return self.rows[rows].to(self.wide).add_(self.rest[rows].to(self.wide))
+
+    def keep(self, rows: slice, gradient: Tensor) -> None:
+        self.rows[rows] = gradient
+
+    def by_input(self, out: Tensor) -> None:
+        torch.mm(self.rows, self.weight, out=out)
+
+    def hand_over(self, columns: Tensor) -> None:
+        columns.copy_(self.rows.t())
+
+    def add_by_weight(self, total: Tensor, first: bool) -> None:
+        if total.dtype == self.held:
+            total.addmm_(self.rows.t(), self.hidden, beta=0 if first else 1)
+            return
+        for classes in panels(len(total), max(total.shape[1], len(self.hidden))):
+            gradient = self.rows[:, classes].t()
+            high = torch.mm(gradient, self.hidden)
+            total[classes] += high
+            total[classes] += torch.addmm(high, gradient, self.hidden, beta=-1)
+
+
+class _Widened(Products):
+    """Half types in products of float32, some classes at a time."""
+
+    held, chunk_bytes = torch.float32, 4
+
+    def start(self, hidden: Tensor, room: Tensor) -> None:
+        self.hidden, self.room = hidden.to(self.wide), room
+        for classes in self._panels():
+            torch.mm(self.weight[classes].to(self.wide), self.hidden.t(), out=room[classes])
+
+    def block(self, rows: slice) -> Tensor:
+        return self.room[:, rows]
+
+    def keep(self, rows: slice, gradient: Tensor) -> None:
+        pass
+
+    def by_input(self, out: Tensor) -> None:
+        total = torch.zeros_like(self.hidden)
+        for classes in self._panels():
+            total.addmm_(self.room[classes].t(), self.weight[classes].to(self.wide))
+        out.copy_(total)
+
+    def add_by_weight(self, total: Tensor, first: bool) -> None:
+        for classes in self._panels():
+            part = total[classes]
+            if total.dtype == self.wide:
+                part.addmm_(self.room[classes], self.hidden)
+            else:
+                made = torch.mm(self.room[classes], self.hidden)
+                part.copy_(made if first else made.add_(part))
+
+    def _panels(self) -> list[slice]:
+        return list(panels(len(self.weight), max(self.weight.shape[1], len(self.hidden))))
