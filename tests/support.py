@@ -32,7 +32,8 @@ IGNORED = {"softmax": 0.0, "softmin": 0.0, "log_softmax": -np.inf}
 
 # The accuracy contract, in ULP of the exact value. float32 is computed in floats kept as two words (csrc/single.hpp):
 # the last rounding costs 0.5, what comes before it less than as much (docs/accuracy.md: 0.88 in all). The half
-# types are computed in floats of one word, which is off by a 250th of what rounding to them costs. float64: two words throughout; two ULP is the promise.
+# types are computed in floats of one word, which is off by a 250th of what rounding to them costs. float64: two words
+# throughout; two ULP is the promise.
 BOUND = {"float16": 0.51, "bfloat16": 0.51, "float32": 1.0, "float64": 2.0}
 
 # Two results within BOUND of one exact value are at most this many floats apart: BOUND above it, and twice as many

@@ -15,8 +15,8 @@ Array = NDArray[Any]
 
 LARGE = 9 << 20  # bytes; csrc/plan.cpp streams from 8 MiB on
 DTYPES = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
-# Around the lengths at which another way is taken: sixteen rows at a time up to 128 classes, past the caches from 33 on,
-# single rows from 256 on, blocks of 2048.
+# Around the lengths at which another way is taken: sixteen rows at a time up to 128 classes, past the caches from 33
+# on, single rows from 256 on, blocks of 2048.
 LENGTHS = [3, 32, 33, 48, 49, 100, 128, 129, 255, 256, 257, 1000, 2047, 2048, 2049, 40000]
 
 
