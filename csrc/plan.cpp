@@ -86,10 +86,13 @@ void plan(Job& job) {
 
     // Sixteen rows at a time where a row alone would wait, time and again, for its few sums and quotients (measured:
     // docs/performance.md), or where the rows lie side by side, so that a row alone would touch a cache line for each element.
-    constexpr std::int64_t few_classes = 128;
+    // Dense targets cost more that way, from row to row and class to class: gradients from 33 classes on.
+    constexpr std::int64_t few_classes = 128, few_of_dense = 64, few_of_dense_gradients = 32;
+    const bool dense = job.target && job.target->dense();
+    const std::int64_t few = !dense ? few_classes : job.out ? few_of_dense_gradients : few_of_dense;
     const bool side_by_side = side.x == item;
     job.across = job.op != Op::state && job.op != Op::stats && !job.mask && side.size >= 16 &&
-                 (job.length <= few_classes || (side_by_side && job.row_axes == 1 && !job.negate));
+                 (job.length <= few || (side_by_side && job.row_axes == 1 && !job.negate));
     if (is_backward(job.op))
         job.across = side_by_side && side.out == item && side.target == item && side.size >= 16 && job.row_axes == 1;
 
