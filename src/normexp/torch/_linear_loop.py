@@ -165,7 +165,8 @@ class _Sweep:
             for rows in cut(0, self.within, blocks.chunk):
                 loss += self._chunk(rows, self.by_weight[:, rows], blocks.loss)
                 self.products.hand_over(self.by_weight[:, rows])
-            turn(self.by_weight, self.x[self._which(slice(0, self.within))])
+            self.products.forget()  # what it holds, the copies of panels may take
+            turn(self.by_weight, self.x[self._which(slice(0, self.within))], self.budget // 2)
         blocks = self._blocks()
         pieces = list(cut(self.within, self.count, blocks.chunk))
         most = max((piece.stop - piece.start for piece in pieces), default=0)
