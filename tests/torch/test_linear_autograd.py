@@ -212,3 +212,4 @@ def test_modes() -> None:
         fake = {name: mode.from_tensor(t) for name, t in call.tensors().items()}
         assert OURS(**fake).shape == ()
         assert OURS(**fake, reduction="none").shape == (call.rows,)
+    assert OURS(**{name: t.to("meta") for name, t in call.tensors().items()}).device.type == "meta"

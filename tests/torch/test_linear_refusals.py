@@ -57,6 +57,7 @@ OURS_ALONE = {
     "negative z_loss": (ValueError, "z_loss must be finite", {"z_loss": -1.0}),
     "no memory": (ValueError, "memory_budget must be a positive", {"memory_budget": 0}),
     "memory that is no integer": (TypeError, "memory_budget must be an integer", {"memory_budget": 1e9}),
+    "ignore_index beyond 64 bits": (ValueError, "ignore_index must have 64 bits", {"ignore_index": 2**63}),
     "ignore_index that is no integer": (TypeError, "ignore_index must be an integer", {"ignore_index": 1.5}),
 }
 

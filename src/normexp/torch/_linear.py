@@ -120,9 +120,10 @@ def linear_cross_entropy(
     )
     if not torch.compiler.is_compiling():  # which may have no numbers, but symbols for them; the operator checks them
         settings = settings.checked()
-    if torch.is_autocast_enabled(input.device.type):
-        dtype = torch.get_autocast_dtype(input.device.type)
-        with torch.autocast(input.device.type, enabled=False):
+    device = input.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+        with torch.autocast(device, enabled=False):
             return _loss(problem.map(lambda given: _cast(given, dtype)), settings)
     return _loss(problem, settings)
 

@@ -34,8 +34,11 @@ class Settings(NamedTuple):
         smoothing = as_number(self.label_smoothing, "label_smoothing")
         if not 0 <= smoothing <= 1:
             raise RuntimeError(f"label_smoothing must be from 0 to 1, not {self.label_smoothing!r}")
+        ignored = as_integer(self.ignore_index, "ignore_index must be an integer")
+        if not -(2**63) <= ignored < 2**63:
+            raise ValueError(f"ignore_index must have 64 bits, as labels do: {ignored} has more")
         return Settings(
-            as_integer(self.ignore_index, "ignore_index must be an integer"),
+            ignored,
             smoothing,
             self.reduction,
             *LogitOptions.checked(self.temperature, self.softcap, self.z_loss),
@@ -165,7 +168,8 @@ class _Sweep:
             for rows in cut(0, self.within, blocks.chunk):
                 loss += self._chunk(rows, self.by_weight[:, rows], blocks.loss)
                 self.products.hand_over(self.by_weight[:, rows])
-            turn(self.by_weight, self.x[self._which(slice(0, self.within))])
+            self.products.forget()  # what it holds, the copies of panels may take
+            turn(self.by_weight, self.x[self._which(slice(0, self.within))], self.budget // 2)
         blocks = self._blocks()
         pieces = list(cut(self.within, self.count, blocks.chunk))
         most = max((piece.stop - piece.start for piece in pieces), default=0)

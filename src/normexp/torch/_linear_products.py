@@ -24,8 +24,6 @@ _mkldnn: Any = torch.ops.mkldnn
 _FAST_BFLOAT16: Final = hasattr(_mkldnn, "_is_mkldnn_bf16_supported") and bool(_mkldnn._is_mkldnn_bf16_supported())
 # So many multiplications are half a millisecond in float32; their gradient need not be rounded for the products then.
 _QUICK: Final = 2**26
-# Classes in a panel that is turned into the gradient by the weights: enough for a product to make up for its copies.
-_TURNED: Final = 2048
 
 
 def wide_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -79,6 +77,10 @@ class Products(ABC):
     def hand_over(self, columns: Tensor) -> None:  # noqa: B027 - most have it there already
         """Leave the gradient by the chunk's logits in these columns of the gradient by the weights, for `turn`."""
 
+    def forget(self) -> None:
+        """Let go of the chunk."""
+        del self.hidden, self.room
+
     def add_by_weight(self, total: Tensor, first: bool) -> None:
         """Add the chunk's gradient by the weights to the total, which is undefined before the first chunk."""
         if first:
@@ -87,9 +89,9 @@ class Products(ABC):
             total.addmm_(self.room, self.hidden)
 
 
-def turn(total: Tensor, hidden: Tensor) -> None:
+def turn(total: Tensor, hidden: Tensor, budget: int) -> None:
     """Turn the gradient by the logits of rows, in the columns of `total`, into the gradient by the weights."""
-    for classes in cut(0, len(total), _TURNED):
+    for classes in cut(0, len(total), max(1, budget // (len(hidden) * total.element_size()))):
         torch.mm(total[classes, : len(hidden)].clone(), hidden, out=total[classes])
 
 
@@ -130,6 +132,9 @@ class _Split(Products):
 
     def keep(self, rows: slice, gradient: Tensor) -> None:
         self.rows[rows] = gradient
+
+    def forget(self) -> None:
+        del self.hidden, self.rows, self.rest
 
     def by_input(self, out: Tensor) -> None:
         torch.mm(self.rows, self.weight, out=out)
