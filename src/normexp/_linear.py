@@ -91,7 +91,7 @@ def linear_cross_entropy(
     Returns
     -------
     ndarray
-        float32, of float64 and integers float64; 0-d, or one element for each row.
+        The loss, 0-d, or one element for each row: float32, or float64 of float64 and of integers.
 
     Raises
     ------
