@@ -332,7 +332,7 @@ struct Across {
         return fine && !(maxima && may_be_single && !all_single);
     }
 
-    // softmax_row_of_one_block() in rows.hpp.
+    // As softmax_of_one_block() in rows.hpp; false, and nothing written, if a row is for that.
     bool softmax_of_one_block(const Offsets& at) {
         move_to(at);
         const FloatLanes max = block_max_across(0, job.length), zero = broadcast<FloatLanes>(0.0);

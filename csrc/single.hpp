@@ -103,16 +103,27 @@ constexpr SinglePowers single_shifted_powers() {
 }
 alignas(64) constexpr SinglePowers single_table = single_shifted_powers();
 
-// hi + lo = 2^60 exp(x - base) exp(r0).
 #define NORMEXP_STEP(expression) each<K>([&](int i) NORMEXP_INLINE_LAMBDA { return expression; })
+// m - m0 in the low bits, and r.
 template <int K>
-NORMEXP_INLINE Two<Pack<K>> exp_single(Pack<K> x, const SingleBase& base) {
+struct SingleReduced {
+    Pack<K> shifted, r;
+};
+template <int K>
+NORMEXP_INLINE SingleReduced<K> single_reduced(Pack<K> x, const SingleBase& base) {
     const auto number = [](double value) NORMEXP_INLINE_LAMBDA { return broadcast<FloatLanes>(value); };
     x = NORMEXP_STEP(at_least(x.of[i], base.lowest));
     const auto shifted = NORMEXP_STEP(single_shifted(x.of[i], base.rounder));
     const auto m = NORMEXP_STEP(shifted.of[i] - base.rounder);
     const auto first = NORMEXP_STEP(fma(m.of[i], number(-single_step_first), x.of[i]));  // exact
-    const auto r = NORMEXP_STEP(fma(m.of[i], number(-single_step_second), first.of[i]));
+    return {shifted, NORMEXP_STEP(fma(m.of[i], number(-single_step_second), first.of[i]))};
+}
+// hi + lo = 2^60 exp(x - base) exp(r0).
+template <int K>
+NORMEXP_INLINE Two<Pack<K>> exp_single(Pack<K> x, const SingleBase& base) {
+    const auto number = [](double value) NORMEXP_INLINE_LAMBDA { return broadcast<FloatLanes>(value); };
+    const SingleReduced<K> reduced = single_reduced(x, base);
+    const Pack<K>&shifted = reduced.shifted, &r = reduced.r;
     const auto square = NORMEXP_STEP(r.of[i] * r.of[i]);
     const auto q = NORMEXP_STEP(fma(number(single_coefficients[1]), r.of[i], number(single_coefficients[0])));
     const auto power_rest = NORMEXP_STEP(look_up(single_power_rests, shifted.of[i]));
@@ -127,11 +138,8 @@ NORMEXP_INLINE Two<Pack<K>> exp_single(Pack<K> x, const SingleBase& base) {
 template <int K>
 NORMEXP_INLINE Pack<K> exp_brief(Pack<K> x, const SingleBase& base) {
     const auto number = [](double value) NORMEXP_INLINE_LAMBDA { return broadcast<FloatLanes>(value); };
-    x = NORMEXP_STEP(at_least(x.of[i], base.lowest));
-    const auto shifted = NORMEXP_STEP(single_shifted(x.of[i], base.rounder));
-    const auto m = NORMEXP_STEP(shifted.of[i] - base.rounder);
-    const auto first = NORMEXP_STEP(fma(m.of[i], number(-single_step_first), x.of[i]));  // exact
-    const auto r = NORMEXP_STEP(fma(m.of[i], number(-single_step_second), first.of[i]));
+    const SingleReduced<K> reduced = single_reduced(x, base);
+    const Pack<K>&shifted = reduced.shifted, &r = reduced.r;
     const auto q = NORMEXP_STEP(fma(number(brief_coefficients[1]), r.of[i], number(brief_coefficients[0])));
     const auto t = NORMEXP_STEP(q.of[i] * r.of[i]);  // e^r - 1
     const auto power = NORMEXP_STEP(plus_shifted_bits(look_up(single_table.of, shifted.of[i]), shifted.of[i]));
