@@ -3,12 +3,13 @@
 import copy
 import math
 import re
-from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
 
 pytest.importorskip("rich")
+
+from pages import Reader, parsed
 
 from normexp._json_file import _portable
 from normexp.bench.bars import bars
@@ -119,29 +120,6 @@ def scaling():
     lines = [line("classes", "classes", n, [1, 32, 33, 4194304], [explained, cliff]) for n in (1, 2)]
     lines += [line("rows", "rows", n, [1, 2], []) for n in (1, 2)]
     return {"op": "softmax", "dtype": "float32", "output": "out=", "other_cores": None, "lines": lines}
-
-
-class Reader(HTMLParser):
-    """Gathers what a browser would: the text, and each tag with its attributes."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.words = [], []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-
-def parsed(text):
-    """Parse the whole page, SVGs and all, as the XML that it is."""
-    doctype, _, rest = text.partition("\n")
-    assert doctype == "<!DOCTYPE html>"
-    return ElementTree.fromstring(rest)
 
 
 def test_figures_and_texts_are_on_the_page_and_none_is_markup():

@@ -2,10 +2,9 @@
 
 import copy
 import math
-from html.parser import HTMLParser
-from xml.etree import ElementTree
 
 import pytest
+from pages import Reader, parsed
 
 from normexp._json_file import _portable
 from normexp._page.markup import element
@@ -94,34 +93,6 @@ def document():
         "failures": [f"B1: the trial broke off {NASTY}"],
         "passed": False,
     }
-
-
-class Reader(HTMLParser):
-    """Gathers what a browser would: the text, and each tag with its attributes."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.words = [], []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-    @property
-    def said(self):
-        tips = (value for _, attributes in self.tags for value in attributes.values() if value)
-        return "\n".join([*self.words, *tips])
-
-
-def parsed(text):
-    """Parse the whole page, SVGs and all, as the XML that it is."""
-    doctype, _, rest = text.partition("\n")
-    assert doctype == "<!DOCTYPE html>"
-    return ElementTree.fromstring(rest)
 
 
 def texts(value):
