@@ -123,11 +123,10 @@ class Sweep:
             np.matmul(x, self.weight[classes].astype(self.wide, copy=False).T, out=logits[:, classes])
         if self.bias is not None:
             logits += self.bias
-        total = 0.0
+        total, target = 0.0, self.target[rows]
         for block in cut(0, len(x), blocks.loss):
-            target = self.target[rows][block]
             each = None if self.each is None else np.empty(len(logits[block]), self.wide)
-            total += self.loss(logits[block], target, self.gain, each, self.any_wanted)
+            total += self.loss(logits[block], target[block], self.gain, each, self.any_wanted)
             if self.each is not None:
                 within = slice(chunk.start + block.start, chunk.start + block.stop)
                 self.each[within if self.kept is None else self.kept[within]] = each
