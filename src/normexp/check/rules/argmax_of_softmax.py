@@ -1,0 +1,44 @@
+"""NX304 argmax-of-softmax."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from normexp.check.rule import Rule
+
+RULE: Final = Rule(
+    code="NX304",
+    name="argmax-of-softmax",
+    severity="info",
+    summary="The argmax of a softmax is taken; that of the logits is the same.",
+    why="""\
+A softmax keeps the order of a row, so the argmax of the logits is the same class, for less work. It is even the
+better one: a softmax rounds, and where two large logits differ by less than it can show, their probabilities are
+equal and argmax takes the first of them.
+""",
+    bad="""\
+import torch
+
+
+def predict(logits):
+    return torch.softmax(logits, dim=1).argmax(dim=1)
+""",
+    good="""\
+import torch
+
+
+def predict(logits):
+    return logits.argmax(dim=1)
+""",
+    references=(
+        (
+            "torch.argmax",
+            "https://docs.pytorch.org/docs/stable/generated/torch.argmax.html",
+        ),
+        (
+            "torch.nn.functional.softmax",
+            "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.softmax.html",
+        ),
+    ),
+    fixes="safe",
+)

@@ -1,0 +1,42 @@
+"""NX105 kl-log-target."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from normexp.check.rule import Rule
+
+RULE: Final = Rule(
+    code="NX105",
+    name="kl-log-target",
+    severity="error",
+    summary="The target of KLDivLoss is log-probabilities, and log_target is not set.",
+    why="""\
+Without `log_target=True` the target is taken as probabilities, and its logarithm is taken. The logarithm of a
+negative number is NaN, so the loss is NaN as soon as one target is a log-probability below 0. Either give
+probabilities, or say `log_target=True`, which is also the more accurate way.
+""",
+    bad="""\
+import torch.nn.functional as F
+
+
+def distil(student, teacher):
+    return F.kl_div(F.log_softmax(student, dim=1), F.log_softmax(teacher, dim=1), reduction="batchmean")
+""",
+    good="""\
+import torch.nn.functional as F
+
+
+def distil(student, teacher):
+    return F.kl_div(
+        F.log_softmax(student, dim=1), F.log_softmax(teacher, dim=1), reduction="batchmean", log_target=True
+    )
+""",
+    references=(
+        (
+            "torch.nn.KLDivLoss",
+            "https://docs.pytorch.org/docs/stable/generated/torch.nn.KLDivLoss.html",
+        ),
+    ),
+    fixes="unsafe",
+)

@@ -1,0 +1,44 @@
+"""NX303 log-sum-exp."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from normexp.check.rule import Rule
+
+RULE: Final = Rule(
+    code="NX303",
+    name="log-sum-exp",
+    severity="warning",
+    summary="The logarithm of a sum of exponentials is taken by hand: it overflows.",
+    why="""\
+exp(x) is infinite above 88.72 in float32, above 709.78 in float64 and above 11.09 in half precision, and 0 where x is
+very negative: log(sum(exp(x))) is then inf or -inf, although the true value lies within ln(n) of the largest of the n
+elements. `logsumexp` subtracts the maximum first and adds it afterwards.
+""",
+    bad="""\
+import torch
+
+
+def normaliser(logits):
+    return torch.log(torch.sum(torch.exp(logits), dim=-1))
+""",
+    good="""\
+import torch
+
+
+def normaliser(logits):
+    return torch.logsumexp(logits, dim=-1)
+""",
+    references=(
+        (
+            "torch.logsumexp",
+            "https://docs.pytorch.org/docs/stable/generated/torch.logsumexp.html",
+        ),
+        (
+            "P. Blanchard, D. J. Higham, N. J. Higham: Accurately computing the log-sum-exp and softmax functions",
+            "https://doi.org/10.1093/imanum/draa038",
+        ),
+    ),
+    fixes="safe",
+)

@@ -1,0 +1,46 @@
+"""NX302 naive-exp."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from normexp.check.rule import Rule
+
+RULE: Final = Rule(
+    code="NX302",
+    name="naive-exp",
+    severity="warning",
+    summary="A softmax by hand does not subtract the maximum first: it overflows.",
+    why="""\
+exp(x) is infinite above 88.72 in float32, above 709.78 in float64 and above 11.09 in half precision; infinity divided
+by infinity is NaN. Where all the logits of a row are very negative, the sum is 0, and so is what is divided by it.
+With the maximum subtracted first, the largest exponential is 1 and the result is the same. Any library's softmax does
+it.
+""",
+    bad="""\
+import numpy as np
+
+
+def softmax(x):
+    return np.exp(x) / np.sum(np.exp(x), axis=-1, keepdims=True)
+""",
+    good="""\
+import numpy as np
+
+
+def softmax(x):
+    e = np.exp(x - np.max(x, axis=-1, keepdims=True))
+    return e / np.sum(e, axis=-1, keepdims=True)
+""",
+    references=(
+        (
+            "torch.nn.functional.softmax",
+            "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.softmax.html",
+        ),
+        (
+            "P. Blanchard, D. J. Higham, N. J. Higham: Accurately computing the log-sum-exp and softmax functions",
+            "https://doi.org/10.1093/imanum/draa038",
+        ),
+    ),
+    fixes="safe",
+)

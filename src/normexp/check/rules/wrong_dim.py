@@ -1,0 +1,41 @@
+"""NX202 wrong-dim."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from normexp.check.rule import Rule
+
+RULE: Final = Rule(
+    code="NX202",
+    name="wrong-dim",
+    severity="warning",
+    summary="A softmax is taken along an axis that is not that of the classes.",
+    why="""\
+A softmax along the wrong axis still gives numbers between 0 and 1, and nothing complains: along axis 0 of a batch it
+is the examples that add up to 1, not the classes, so a prediction depends on who else is in the batch. PyTorch's
+losses take the classes on axis 1, whatever the number of dimensions; a layer such as Linear puts them last.
+""",
+    bad="""\
+import torch
+from torch import nn
+
+net = nn.Linear(64, 10)
+x = torch.randn(32, 64)
+probabilities = torch.softmax(net(x), dim=0)
+""",
+    good="""\
+import torch
+from torch import nn
+
+net = nn.Linear(64, 10)
+x = torch.randn(32, 64)
+probabilities = torch.softmax(net(x), dim=1)
+""",
+    references=(
+        (
+            "torch.nn.functional.softmax",
+            "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.softmax.html",
+        ),
+    ),
+)
