@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.rules._classes import over_classes
+from normexp.check.values import Kind
 
 RULE: Final = Rule(
     code="NX101",
@@ -82,3 +85,11 @@ def predict(x):
     ),
     fixes="unsafe",
 )
+
+
+def find(event: Event) -> Problem | None:
+    """Find probabilities, along the axis of the classes, that a cross-entropy takes as logits."""
+    value = event.tensor()
+    if event.operation != "cross_entropy" or value.kind is not Kind.PROBABILITIES or not over_classes(value):
+        return None
+    return Problem(f"{event.shown} takes logits, but gets probabilities: give it what goes into the softmax.", value)

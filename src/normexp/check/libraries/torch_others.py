@@ -1,0 +1,53 @@
+"""What is built on PyTorch: model zoos, Lightning, ignite, accelerate."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from normexp.check.libraries.call import Call, Effect
+from normexp.check.values import Kind, Tensor, Tuple, Value
+
+# What a zoo's models end in. Who wants other classes puts another layer there.
+_HEADS: Final = ("fc", "classifier", "head", "heads", "last_linear", "_fc", "output_layer")
+_ZOOS: Final = ("torchvision.models.", "timm.create_model", "timm.models.", "efficientnet_pytorch.", "pretrainedmodels.")
+
+
+def is_model(name: str) -> bool:
+    """Tell whether a function or a class makes a model of a zoo."""
+    return name.startswith(_ZOOS) and not name.rpartition(".")[2].endswith("_Weights")
+
+
+def call_model(call: Call) -> Value:
+    """Call a model of a zoo: what its last layer makes, if that was replaced."""
+    made = call.made
+    if made is None:
+        return Tensor()
+    for name in _HEADS:
+        if name in made.attributes:
+            return call.apply(made.attributes[name], Tensor())
+    if made.attributes or not made.name.startswith(_ZOOS[0]) or "segmentation" in made.name or "detection" in made.name:
+        return Tensor()
+    return Tensor(kind=Kind.LOGITS, trace=(made.place.step(made.name.rpartition(".")[2]),))
+
+
+def _trainer(call: Call) -> Value:
+    """ignite: create_supervised_trainer(model, optimizer, loss_fn) calls loss_fn(model(x), y)."""
+    model, loss = call.get(0, "model"), call.get(2, "loss_fn")
+    if model is not None and loss is not None:
+        call.apply(loss, call.apply(model, Tensor()), Tensor())
+    return Tensor()
+
+
+def _prepare(call: Call) -> Value:
+    given = call.rest(1)
+    return given[0] if len(given) == 1 else Tuple(given)
+
+
+FUNCTIONS: Final[dict[str, Effect]] = {
+    "ignite.engine.create_supervised_trainer": _trainer,
+}
+MADE: Final[dict[str, Effect]] = {}
+METHODS: Final[dict[tuple[str, str], Effect]] = {
+    ("accelerate.Accelerator", "prepare"): _prepare,
+    ("lightning.fabric.Fabric", "setup"): _prepare,
+}
