@@ -128,8 +128,6 @@ class Calls(Objects):
         frame = Frame(scope, function, function.owner, receiver)
         self._bind(function, arguments, scope)
         if isinstance(node, ast.Lambda):
-            if function.owner is not None and receiver is None:
-                frame.receiver = function.scope.names.get("self")
             self.stack.append(function)
             try:
                 return self.evaluate(node.body, frame)
@@ -139,22 +137,17 @@ class Calls(Objects):
             frame.receiver = scope.names.get(node.args.args[0].arg)
         self.stack.append(function)
         try:
-            flow = self.execute(node.body, frame)
+            self.execute(node.body, frame)
         finally:
             self.stack.pop()
         if frame.returned:
             self.memory.merge([*frame.returned, {}])
-        return self._returned(frame, flow, node, place)
+        return self._returned(frame)
 
-    def _returned(
-        self, frame: Frame, flow: Flow, node: ast.FunctionDef | ast.AsyncFunctionDef, place: Place | None
-    ) -> Value:
+    def _returned(self, frame: Frame) -> Value:
         if frame.yields:
             return List({0: (Rest(join_all(frame.yields)),)})
-        returns = [value for value in frame.returns if value != NONE] or frame.returns
-        value = join_all(returns)
-        end = Place(frame.source, node)
-        return _went(value, end, node.name) if not isinstance(value, Constant) else value
+        return join_all([value for value in frame.returns if value != NONE] or frame.returns)
 
     def _bind(self, function: Function, arguments: Arguments, scope: Scope) -> None:
         node = function.node.args
@@ -203,15 +196,6 @@ class Calls(Objects):
     def skip(self, frame: Frame) -> None:  # noqa: D102
         if frame.function is not None:
             self.skipped.add(frame.function.node)
-
-
-def _went(value: Value, place: Place, name: str) -> Value:
-    match value:
-        case Tensor():
-            return value.went(place.step(name))
-        case Tuple(items=items):
-            return Tuple(tuple(item if isinstance(item, Rest) else _went(item, place, name) for item in items))
-    return value
 
 
 __all__ = ["Calls", "join"]

@@ -161,9 +161,20 @@ class Statements(Expressions):
                 [lambda: self.execute(node.body, frame), lambda: self.execute(node.orelse, frame)], frame
             )
         taken, other = (node.body, node.orelse) if known else (node.orelse, node.body)
-        if other:
+        if other and _is_mode(node.test):
+            self._look_at(other, frame)
+        elif other:
             self.skip(frame)
         return self.execute(taken, frame)
+
+    def _look_at(self, body: list[ast.stmt], frame: Frame) -> None:
+        """Go through statements for what is wrong in them, and forget what they do."""
+        start, returns = self.memory.begin(), list(frame.returns)
+        try:
+            self.execute(body, frame)
+        finally:
+            self.memory.take_back(start)
+            frame.returns[:] = returns
 
     def skip(self, frame: Frame) -> None:
         """Note that a branch of a function was not taken, because of what its arguments were."""
@@ -216,7 +227,8 @@ class Statements(Expressions):
 
     def _return(self, node: ast.Return, frame: Frame) -> Flow:
         value = self.evaluate(node.value, frame) if node.value is not None else NONE
-        frame.returns.append(value)
+        name = frame.function.name if frame.function is not None else ""
+        frame.returns.append(_named(value, name, Place(frame.source, node)))
         return Flow.RETURN
 
     def _raise(self, node: ast.Raise, frame: Frame) -> Flow:
@@ -320,8 +332,17 @@ def _as_read(target: ast.expr) -> ast.expr:
     return target
 
 
+def _is_mode(test: ast.expr) -> bool:
+    return any(isinstance(node, ast.Attribute) and node.attr == "training" for node in ast.walk(test))
+
+
 def _named(value: Value, name: str, place: Place) -> Value:
-    return value.went(place.step(name)) if isinstance(value, Tensor) else value
+    match value:
+        case Tensor() if value.known:
+            return value.went(place.step(name))
+        case Tuple(items=items) if any(isinstance(item, Tensor) and item.known for item in items):
+            return Tuple(tuple(item if isinstance(item, Rest) else _named(item, name, place) for item in items))
+    return value
 
 
 def _without_names(changes: Changes, frame: Frame) -> Changes:

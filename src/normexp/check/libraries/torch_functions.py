@@ -104,7 +104,9 @@ def _max(call: Call) -> Value:
     if isinstance(other, Tensor) and not call.given(-1, "dim"):
         return Tensor(term=term("maximum", value.term, other.term))
     made = reduce(call, "max" if call.name.endswith("max") else "min", DIM, KEEPDIM)
-    return made if other is None else Tuple((made, Tensor()))
+    # NumPy's arrays have the method too, and it returns no indices.
+    ours = not {"axis", "keepdims"} & call.arguments.keywords.keys() and "torch" in call.frame.scope.home.roots
+    return Tuple((made, Tensor())) if other is not None and ours else made
 
 
 def _norm_like(call: Call) -> Value:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.values import Kind
 
 RULE: Final = Rule(
     code="NX304",
@@ -42,3 +44,12 @@ def predict(logits):
     ),
     fixes="safe",
 )
+
+
+def find(event: Event) -> Problem | None:
+    """Find the argmax of what comes straight from a softmax."""
+    value = event.tensor()
+    straight = value.kind in (Kind.PROBABILITIES, Kind.LOG_PROBABILITIES) and value.origin is not None
+    if event.operation != "argmax" or not straight:
+        return None
+    return Problem(f"The {event.shown} of a softmax is that of the logits: the softmax is needless.", value)

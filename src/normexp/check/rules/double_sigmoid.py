@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.values import Kind
 
 RULE: Final = Rule(
     code="NX108",
@@ -47,3 +49,11 @@ def step(x, labels):
     ),
     fixes="unsafe",
 )
+
+
+def find(event: Event) -> Problem | None:
+    """Find the output of a sigmoid that a binary cross-entropy takes as logits."""
+    value = event.tensor()
+    if event.operation != "binary_cross_entropy_with_logits" or value.kind is not Kind.SIGMOID:
+        return None
+    return Problem(f"{event.shown} does the sigmoid itself, but gets the output of one: give it the logits.", value)

@@ -92,4 +92,4 @@ def find(event: Event) -> Problem | None:
     value = event.tensor()
     if event.operation != "cross_entropy" or value.kind is not Kind.PROBABILITIES or not over_classes(value):
         return None
-    return Problem(f"{event.shown} takes logits, but gets probabilities: give it what goes into the softmax.", value)
+    return Problem(f"{event.shown} does the softmax itself, but gets probabilities: give it the logits.", value)

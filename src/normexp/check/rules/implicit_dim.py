@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.values import NONE
 
 RULE: Final = Rule(
     code="NX203",
@@ -36,3 +38,12 @@ def predict(logits):
         ),
     ),
 )
+
+
+def find(event: Event) -> Problem | None:
+    """Find a softmax of PyTorch without dim."""
+    if event.operation not in ("softmax", "log_softmax") or event.library != "torch":
+        return None
+    if event.value("dim") not in (None, NONE):
+        return None
+    return Problem(f"{event.shown} without dim guesses the axis: say which, most often dim=-1.", None, None, event.result.origin)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.terms import Term
+from normexp.check.values import Tensor
 
 RULE: Final = Rule(
     code="NX204",
@@ -45,3 +48,26 @@ def softmax(x):
     ),
     fixes="unsafe",
 )
+
+
+def find(event: Event) -> Problem | None:
+    """Find exponentials divided by their sums along an axis that was not kept."""
+    value = event.tensor()
+    if event.operation == "divide":
+        divisor = event.tensor("divisor").term
+        if value.term.operation == "exp" and divisor.operation == "sum" and _dropped(divisor, value.term, value):
+            return Problem("The sums of a softmax have lost their axis and meet other rows: keep it (keepdims=True).")
+    if event.operation == "exp" and value.term.operation == "subtract":
+        whole, largest = value.term.part(0), value.term.part(1)
+        if whole is not None and largest is not None and largest.operation == "max" and _dropped(largest, whole, value):
+            return Problem("The maxima of a softmax have lost their axis and meet other rows: keep it (keepdims=True).")
+    return None
+
+
+def _dropped(reduced: Term, whole: Term, value: Tensor) -> bool:
+    """Tell whether a reduction of `whole` lost an axis that broadcasting does not put back where it was.
+
+    What is left after axis 0 of two went lines up with the columns, where it belongs; of one axis a number is left.
+    """
+    axis, kept = reduced.operands[1:]
+    return reduced.part(0) == whole and kept is False and isinstance(axis, int) and axis != 0 and value.rank != 1

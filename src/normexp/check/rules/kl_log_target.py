@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.values import Kind, truth
 
 RULE: Final = Rule(
     code="NX105",
@@ -40,3 +42,16 @@ def distil(student, teacher):
     ),
     fixes="unsafe",
 )
+
+
+def find(event: Event) -> Problem | None:
+    """Find a target of log-probabilities without log_target, and one of probabilities with it."""
+    target = event.tensor("target")
+    told = truth(event.value("log_target"))
+    if event.operation != "kl_div" or told is None:
+        return None
+    if target.kind is Kind.LOG_PROBABILITIES and not told:
+        return Problem(f"The target of {event.shown} is log-probabilities: say log_target=True.", target)
+    if target.kind is Kind.PROBABILITIES and told:
+        return Problem(f"{event.shown} has log_target=True, but its target is probabilities: leave it out.", target)
+    return None

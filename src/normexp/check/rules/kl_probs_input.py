@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.values import Kind
 
 RULE: Final = Rule(
     code="NX104",
@@ -39,3 +41,12 @@ def distil(student, teacher):
     ),
     fixes="unsafe",
 )
+
+
+def find(event: Event) -> Problem | None:
+    """Find probabilities as the first argument of a divergence that wants their logarithm."""
+    value = event.tensor()
+    if event.operation != "kl_div" or value.kind not in (Kind.PROBABILITIES, Kind.LOGITS):
+        return None
+    got = "probabilities" if value.kind is Kind.PROBABILITIES else "logits"
+    return Problem(f"{event.shown} takes log-probabilities as its input, but gets {got}: use log_softmax.", value)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.values import Kind
 
 RULE: Final = Rule(
     code="NX301",
@@ -44,3 +46,11 @@ def loss(logits, targets):
     ),
     fixes="safe",
 )
+
+
+def find(event: Event) -> Problem | None:
+    """Find the logarithm of what comes straight from a softmax."""
+    value = event.tensor()
+    if event.operation != "log" or value.kind is not Kind.PROBABILITIES or value.origin is None:
+        return None
+    return Problem("The logarithm of a softmax underflows to -inf: use log_softmax.", value)

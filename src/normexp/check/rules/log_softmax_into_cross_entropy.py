@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.values import Kind
 
 RULE: Final = Rule(
     code="NX110",
@@ -48,3 +50,11 @@ def step(x, labels):
     ),
     fixes="unsafe",
 )
+
+
+def find(event: Event) -> Problem | None:
+    """Find log-probabilities that a cross-entropy takes as logits."""
+    value = event.tensor()
+    if event.operation != "cross_entropy" or value.kind is not Kind.LOG_PROBABILITIES:
+        return None
+    return Problem(f"{event.shown} does the log_softmax itself: one before it is needless.", value)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.arithmetic import shifted
+from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
 
 RULE: Final = Rule(
@@ -42,3 +44,15 @@ def normaliser(logits):
     ),
     fixes="safe",
 )
+
+
+def find(event: Event) -> Problem | None:
+    """Find log(sum(exp(x))) where nothing was subtracted from x."""
+    summed = event.tensor().term
+    exponential = summed.part(0)
+    if event.operation != "log" or summed.operation != "sum" or exponential is None or exponential.operation != "exp":
+        return None
+    exponent = exponential.part(0)
+    if exponent is None or shifted(exponent):
+        return None
+    return Problem("The logarithm of a sum of exponentials overflows by hand: use logsumexp.")

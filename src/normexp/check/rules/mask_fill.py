@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.values import Fill, number
 
 RULE: Final = Rule(
     code="NX205",
@@ -48,3 +50,31 @@ def attend(scores, mask, values):
         ),
     ),
 )
+
+
+# What a softmax still sees: exp(-50) is 2e-22, lost beside 1 in every format.
+SMALLEST: Final = -50.0
+# The most negative finite number of half precision.
+HALF: Final = -65504.0
+
+
+def find(event: Event) -> Problem | None:
+    """Find scores that are masked with a number that a softmax sees, or one that half precision has not."""
+    if event.operation in ("softmax", "log_softmax"):
+        fill = event.tensor().fill
+        if fill is None or not _seen(fill):
+            return None
+        message = f"A softmax follows, which does not ignore {fill.number:g}: fill with -inf."
+        return Problem(message, None, None, fill.place)
+    if event.operation == "masked_fill" and event.tensor().half:
+        value = number(event.value("value"))
+        if value is not None and float("-inf") < value < HALF:
+            return Problem(f"Half precision ends at -65504, before {value:g}: fill with -inf.")
+    if event.operation == "dropped" and event.shown == "masked_fill":
+        return Problem("masked_fill returns a new tensor, which is not used: assign it, or call masked_fill_.")
+    return None
+
+
+def _seen(fill: Fill) -> bool:
+    # Small numbers such as -1 may be meant, as a score like others.
+    return 0 <= fill.number <= 1e-3

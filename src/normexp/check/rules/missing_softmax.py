@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.values import Kind
 
 RULE: Final = Rule(
     code="NX106",
@@ -42,3 +44,11 @@ model.compile(optimizer="adam", loss=keras.losses.SparseCategoricalCrossentropy(
         ),
     ),
 )
+
+
+def find(event: Event) -> Problem | None:
+    """Find raw outputs of a layer that a loss takes as probabilities."""
+    value = event.tensor()
+    if event.operation != "cross_entropy_of_probabilities" or value.kind is not Kind.LOGITS:
+        return None
+    return Problem(f"{event.shown} takes probabilities, but gets logits: say from_logits=True.", value)

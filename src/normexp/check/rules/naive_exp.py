@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.arithmetic import shifted
+from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
 
 RULE: Final = Rule(
@@ -44,3 +46,14 @@ def softmax(x):
     ),
     fixes="safe",
 )
+
+
+def find(event: Event) -> Problem | None:
+    """Find exp(x) / sum(exp(x)) where nothing was subtracted from x."""
+    one, other = event.tensor().term, event.tensor("divisor").term
+    if event.operation != "divide" or one.operation != "exp" or other.operation != "sum" or other.part(0) != one:
+        return None
+    exponent = one.part(0)
+    if exponent is None or shifted(exponent):
+        return None
+    return Problem("A softmax by hand overflows where an exponent is large: use softmax, or subtract the maximum first.")

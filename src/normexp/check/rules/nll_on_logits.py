@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.values import Kind
 
 RULE: Final = Rule(
     code="NX102",
@@ -49,3 +51,11 @@ def step(x, labels):
         ),
     ),
 )
+
+
+def find(event: Event) -> Problem | None:
+    """Find raw outputs of a layer that a negative log-likelihood takes as log-probabilities."""
+    value = event.tensor()
+    if event.operation != "nll_loss" or value.kind is not Kind.LOGITS:
+        return None
+    return Problem(f"{event.shown} takes log-probabilities, but gets logits: use cross-entropy, or log_softmax first.", value)

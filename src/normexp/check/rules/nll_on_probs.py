@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.values import Kind
 
 RULE: Final = Rule(
     code="NX103",
@@ -50,3 +52,11 @@ def step(x, labels):
     ),
     fixes="unsafe",
 )
+
+
+def find(event: Event) -> Problem | None:
+    """Find probabilities that a negative log-likelihood takes as log-probabilities."""
+    value = event.tensor()
+    if event.operation != "nll_loss" or value.kind not in (Kind.PROBABILITIES, Kind.SIGMOID):
+        return None
+    return Problem(f"{event.shown} takes log-probabilities, but gets probabilities: use log_softmax for the softmax.", value)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.values import Kind
 
 RULE: Final = Rule(
     code="NX107",
@@ -52,3 +54,11 @@ def step(x, labels):
     ),
     fixes="unsafe",
 )
+
+
+def find(event: Event) -> Problem | None:
+    """Find the output of a sigmoid that a cross-entropy takes as logits."""
+    value = event.tensor()
+    if event.operation != "cross_entropy" or value.kind is not Kind.SIGMOID:
+        return None
+    return Problem(f"{event.shown} takes logits, but gets the output of a sigmoid: leave the sigmoid out.", value)

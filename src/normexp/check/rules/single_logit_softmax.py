@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.values import Kind, integer
 
 RULE: Final = Rule(
     code="NX201",
@@ -47,3 +49,19 @@ def predict(x):
         ),
     ),
 )
+
+
+def find(event: Event) -> Problem | None:
+    """Find a softmax, or a cross-entropy, along an axis of one element."""
+    value = event.tensor()
+    if event.operation in ("softmax", "log_softmax"):
+        axis = integer(event.value("dim"))
+        if axis is None or value.size(axis) != 1:
+            return None
+        constant = "1" if event.operation == "softmax" else "0"
+        return Problem(f"{event.shown} along an axis of one element is always {constant}: use a sigmoid.", value)
+    if event.operation == "cross_entropy" and value.kind is Kind.LOGITS:
+        size = value.size(1) if value.rank is not None else value.size(-1)
+        if size == 1:
+            return Problem(f"{event.shown} of one logit is always 0: use BCEWithLogitsLoss, or two outputs.", value)
+    return None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.values import Kind
 
 RULE: Final = Rule(
     code="NX109",
@@ -48,3 +50,12 @@ def step(x, targets):
         ),
     ),
 )
+
+
+def find(event: Event) -> Problem | None:
+    """Find the output of a softmax in a binary cross-entropy."""
+    value = event.tensor()
+    losses = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
+    if event.operation not in losses or value.kind is not Kind.PROBABILITIES:
+        return None
+    return Problem(f"{event.shown} takes each class for itself, but gets a softmax: use cross-entropy on logits.", value)

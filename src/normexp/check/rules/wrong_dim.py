@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.rules._classes import over_classes
+from normexp.check.values import Kind
 
 RULE: Final = Rule(
     code="NX202",
@@ -39,3 +42,13 @@ probabilities = torch.softmax(net(x), dim=1)
         ),
     ),
 )
+
+
+def find(event: Event) -> Problem | None:
+    """Find probabilities that are normalised along another axis than that of the classes."""
+    value = event.tensor()
+    losses = ("cross_entropy", "nll_loss")
+    kinds = (Kind.PROBABILITIES, Kind.LOG_PROBABILITIES)
+    if event.operation not in losses or value.kind not in kinds or value.rank is None or over_classes(value):
+        return None
+    return Problem(f"{event.shown} has its classes along axis 1, but the softmax was along {value.axis}: give it dim=1.", value)
