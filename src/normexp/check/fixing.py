@@ -46,9 +46,8 @@ def fix(findings: Iterable[Finding], *, unsafe: bool) -> tuple[int, list[Note]]:
             with WholeFile(path) as file:
                 with open(path, "rb") as stream:
                     content = stream.read()
-                file.write_bytes(
-                    _edited_notebook(content, path, edits) if path.endswith(NOTEBOOK) else _edited(content, edits)
-                )
+                edited = _edited_notebook if path.endswith(NOTEBOOK) else _edited_file
+                file.write_bytes(edited(content, edits))
         except OSError as error:
             notes.append(Note(path, None, f"cannot be written: {error.strerror or error}"))
         except (CannotParseError, UnicodeError) as error:

@@ -156,9 +156,10 @@ def syntax_tree(text: str) -> ast.Module:
     CannotParseError
         It does not parse, or not within Python's limits of depth and memory.
     """
-    if len(text) > _MAX_BRACES:  # it may have more tokens than is allowed
-        if text.count("{") > _MAX_BRACES or sum(1 for _ in _TOKEN.finditer(text)) > _MAX_TOKENS:
-            raise CannotParseError(f"has more than {_MAX_TOKENS:,} words and signs, or {_MAX_BRACES:,} braces: data?")
+    if text.count("{") > _MAX_BRACES:
+        raise CannotParseError(f"has more than {_MAX_BRACES:,} braces: data?")
+    if len(text) > _MAX_TOKENS and sum(1 for _ in _TOKEN.finditer(text)) > _MAX_TOKENS:
+        raise CannotParseError(f"has more than {_MAX_TOKENS:,} words and signs: data?")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of escapes and comparisons in the code under check
