@@ -28,19 +28,19 @@ def parse(content: bytes, path: str) -> tuple[Source | None, list[Note]]:
     """
     document = load(content)
     lines: list[str] = []
-    cells: list[tuple[int, int]] = []
+    starts: list[tuple[int, int]] = []
     notes: list[Note] = []
     for number, text in code_cells(document):
         first = len(lines) + 1
-        cells.append((first, number))
+        starts.append((first, number))
         try:
             lines += python(text).split("\n")
         except CannotParseError as error:
-            line = None if error.line is None else first + error.line - 1
-            notes.append(Note(path, line, f"cell {number} {error}"))
+            where = f"cell {number}" if error.line is None else f"cell {number}, line {error.line}:"
+            notes.append(Note(path, None, f"{where} {error}"))
             lines += [""] * (text.count("\n") + 1)
     joined = "\n".join(lines)
-    return Source(path, joined, tuple(lines) or ("",), syntax_tree(joined), tuple(cells)), notes
+    return Source(path, joined, tuple(lines) or ("",), syntax_tree(joined), tuple(starts)), notes
 
 
 def load(content: bytes) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def load(content: bytes) -> dict[str, Any]:
         document = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise CannotParseError(f"is no notebook: {error}") from None
-    if not isinstance(document, dict) or not isinstance(_cells(document), list):
+    if not isinstance(document, dict) or not isinstance(cells(document), list):
         raise CannotParseError("is no notebook: it has no cells")
     metadata = document.get("metadata")
     for section, key in (("kernelspec", "language"), ("language_info", "name")):
@@ -62,7 +62,7 @@ def load(content: bytes) -> dict[str, Any]:
 
 def code_cells(document: dict[str, Any]) -> Iterator[tuple[int, str]]:
     """Yield the number, from 1, and the text of each code cell."""
-    for number, cell in enumerate(_cells(document), 1):
+    for number, cell in enumerate(cells(document), 1):
         if isinstance(cell, dict) and cell.get("cell_type") == "code":
             text = cell.get("source", cell.get("input", ""))  # "input" until version 3 of the format
             if isinstance(text, list):
@@ -71,7 +71,8 @@ def code_cells(document: dict[str, Any]) -> Iterator[tuple[int, str]]:
                 yield number, text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _cells(document: dict[str, Any]) -> Any:  # noqa: ANN401 - whatever the file holds
+def cells(document: dict[str, Any]) -> Any:  # noqa: ANN401 - whatever the file holds
+    """Return the cells of all kinds."""
     if "worksheets" in document:  # until version 3 of the format
         sheets = document["worksheets"]
         found = [sheet.get("cells") for sheet in sheets if isinstance(sheet, dict)] if isinstance(sheets, list) else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import os
+import re
 import sys
 import tokenize
 import warnings
@@ -14,8 +15,12 @@ from typing import Final
 
 from normexp.check.finding import Note
 
-# Parsing takes some 200 bytes of memory for each byte of dense code (measured on lists of digits): 2 GB here.
+# Generated data, not code. Python's parser takes 4 us and 1 kB a token (10 MB of "1,": 20 s, 4.8 GB), and until Python
+# 3.12 a time that grows with the square of the replacement fields in one f-string (80,000: 4.2 s).
 MAX_BYTES: Final = 10 * 2**20
+_MAX_TOKENS: Final = 1_000_000
+_MAX_BRACES: Final = 100_000
+_TOKEN: Final = re.compile(r"\w+|[^\w\s]")
 NOTEBOOK: Final = ".ipynb"
 
 
@@ -151,6 +156,10 @@ def syntax_tree(text: str) -> ast.Module:
     CannotParseError
         It does not parse, or not within Python's limits of depth and memory.
     """
+    if text.count("{") > _MAX_BRACES:
+        raise CannotParseError(f"has more than {_MAX_BRACES:,} braces: data?")
+    if len(text) > _MAX_TOKENS and sum(1 for _ in _TOKEN.finditer(text)) > _MAX_TOKENS:
+        raise CannotParseError(f"has more than {_MAX_TOKENS:,} words and signs: data?")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of escapes and comparisons in the code under check
