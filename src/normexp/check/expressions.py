@@ -11,9 +11,11 @@ from normexp.check.arithmetic import arithmetic, compare
 from normexp.check.join import join, join_all
 from normexp.check.machine import Arguments, Machine
 from normexp.check.scope import Frame, Scope
+from normexp.check.source import Source
 from normexp.check.terms import term
 from normexp.check.values import (
     OPEN,
+    Class,
     Constant,
     Dictionary,
     Function,
@@ -47,6 +49,9 @@ _LONGEST: Final = 10_000
 
 class Expressions(Machine):
     """Evaluates expressions."""
+
+    met: set[ast.AST]
+    defined: dict[Source, list[Function | Class]]
 
     def evaluate(self, node: ast.expr, frame: Frame) -> Value:  # noqa: D102
         self.step()
@@ -215,7 +220,15 @@ class Expressions(Machine):
         return self.item(self.evaluate(node.value, frame), node.slice, frame, Place(frame.source, node))
 
     def _lambda(self, node: ast.Lambda, frame: Frame) -> Value:
-        return Function(node, frame.scope, self.defaults(node.args, frame), frame.owner)
+        made = Function(node, frame.scope, self.defaults(node.args, frame), frame.owner)
+        self.remember(made, frame)
+        return made
+
+    def remember(self, made: Function | Class, frame: Frame) -> None:
+        """Note what a file defines, the first time it is met: if nothing calls it, it is gone through on its own."""
+        if made.node not in self.met:
+            self.met.add(made.node)
+            self.defined.setdefault(frame.source, []).append(made)
 
     def defaults(self, arguments: ast.arguments, frame: Frame) -> dict[str, Value]:
         """Evaluate the defaults of a function."""

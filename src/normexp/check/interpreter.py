@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 from normexp.check.calls import Calls
@@ -35,6 +36,8 @@ class Interpreter(Calls):
         self.stack = []
         self.entered = set()
         self.skipped = set()
+        self.met = set()
+        self.defined = {}
         self._project = project
         self._modules: dict[Source, Scope] = {}
         self._left = 0
@@ -59,15 +62,17 @@ class Interpreter(Calls):
         scope = self._attempt(lambda: self._module(source))
         notes = [scope] if isinstance(scope, Note) else []
         module = self._modules[source]
+        self.defined.setdefault(source, [])
         for statement in source.tree.body:
             if isinstance(statement, ast.If) and _is_main(statement.test):
                 body = statement.body
-                notes.append(self._attempt(lambda body=body: self.execute(body, Frame(module))))  # type: ignore[misc]
+                notes.append(self._attempt(partial(self.execute, body, Frame(module))))
         mentioned = _mentioned(source.tree)
         for roots in (True, False):
-            for entry in self._entries(module, mentioned if roots else frozenset()):
+            for entry in self._entries(source, mentioned if roots else frozenset()):
                 notes.append(self._attempt(entry))
-        notes += [self._attempt(entry) for entry in self._skipped(module)]
+        for entry in self._skipped(source):
+            notes.append(self._attempt(entry))
         return next((note for note in notes if isinstance(note, Note)), None)
 
     def _attempt(self, entry: Callable[[], object]) -> Note | None:
@@ -84,21 +89,20 @@ class Interpreter(Calls):
             self._left_of_file -= allowed - max(self._left, 0)
         return None
 
-    def _entries(self, module: Scope, mentioned: frozenset[str]) -> list[Callable[[], object]]:
-        """List what nothing has called yet and, first, what nothing in the file names."""
-        entries: list[Callable[[], object]] = []
-        functions, classes = _defined(module)
-        for function in functions:
-            if function.name not in mentioned:
-                entries.append(lambda function=function: self._enter_once(function, None))
-        for cls in classes:
-            if cls.node.name not in mentioned or not mentioned:
-                entries.append(lambda cls=cls: self._instances(cls))
-        for cls in classes:
-            for name, method in list(cls.attributes.items()):
-                if isinstance(method, Function) and method.name == name and name not in mentioned:
-                    entries.append(lambda cls=cls, method=method: self._enter_method(cls, method))
-        return entries
+    def _entries(self, source: Source, mentioned: frozenset[str]) -> Iterator[Callable[[], object]]:
+        """Yield what nothing has called yet, but for what the file mentions: that may be called from the rest."""
+        at = 0
+        while at < len(self.defined[source]):  # it grows
+            value = self.defined[source][at]
+            at += 1
+            if isinstance(value, Class):
+                if value.node.name not in mentioned:
+                    yield partial(self._instances, value)
+                for name, method in list(value.attributes.items()):
+                    if isinstance(method, Function) and method.name == name and name not in mentioned:
+                        yield partial(self._enter_method, value, method)
+            elif value.name not in mentioned and not value.scope.of_class:
+                yield partial(self._enter_once, value, None)
 
     def _instances(self, cls: Class) -> list[Instance]:
         if not cls.instances:
@@ -128,19 +132,15 @@ class Interpreter(Calls):
         for receiver in [cls] if method.role == "classmethod" else self._instances(cls):
             self.enter(method, receiver)
 
-    def _skipped(self, module: Scope) -> list[Callable[[], object]]:
-        """List the functions of which a branch was left out because of arguments: others may call them otherwise."""
-        entries: list[Callable[[], object]] = []
-        functions, classes = _defined(module)
-        for function in functions:
-            if function.node in self.skipped:
-                entries.append(lambda function=function: self.enter(function, None))
-        for cls in classes:
-            for method in list(cls.attributes.values()):
-                if isinstance(method, Function) and method.node in self.skipped and cls.instances:
-                    receiver = cls.instances[0]
-                    entries.append(lambda method=method, receiver=receiver: self.enter(method, receiver))
-        return entries
+    def _skipped(self, source: Source) -> Iterator[Callable[[], object]]:
+        """Yield the functions of which a branch was left out because of arguments: others may call them otherwise."""
+        for value in list(self.defined[source]):
+            if isinstance(value, Function) and not value.scope.of_class and value.node in self.skipped:
+                yield partial(self.enter, value, None)
+            if isinstance(value, Class) and value.instances:
+                for method in list(value.attributes.values()):
+                    if isinstance(method, Function) and method.node in self.skipped:
+                        yield partial(self.enter, method, value.instances[0])
 
     def _module(self, source: Source) -> Scope:
         """Give the names of a file, after going through it if nothing has yet."""
@@ -214,13 +214,6 @@ class Interpreter(Calls):
             inner = self._module(found) if found is not None else Scope(Home(scope.home.source))
             outer.names[parts[count - 1]] = ModuleValue(inner)
             outer = inner
-
-
-def _defined(module: Scope) -> tuple[list[Function], list[Class]]:
-    """List the functions and classes that a file defines at its top level, and classes in functions' scopes not."""
-    functions = [value for value in module.names.values() if isinstance(value, Function) and value.scope is module]
-    classes = [value for value in module.names.values() if isinstance(value, Class) and value.scope is module]
-    return functions, classes
 
 
 def _is_main(test: ast.expr) -> bool:

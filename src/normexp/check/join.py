@@ -74,8 +74,8 @@ def _tensors(one: Tensor, other: Tensor) -> Tensor:
         sizes=tuple(pair for pair in one.sizes if pair in other.sizes),
         half=one.half and other.half,
         term=one.term if one.term == other.term else unknown(),
-        fill=one.fill if one.fill == other.fill else None,
-        origin=one.origin or other.origin if kind is not Kind.UNKNOWN else None,
+        fill=one.fill or other.fill,
+        origin=one.origin and other.origin,
         trace=one.trace if kind is not Kind.UNKNOWN else (),
     )
 

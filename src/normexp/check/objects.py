@@ -244,10 +244,8 @@ class Objects(Statements):
         if isinstance(node, ast.ClassDef):
             self._class(node, frame)
             return
-        owner = frame.owner if frame.scope.of_class else None
-        function = Function(node, frame.scope, self.defaults(node.args, frame), owner or frame.owner)
-        if owner is None:
-            function.owner = frame.owner
+        function = Function(node, frame.scope, self.defaults(node.args, frame), frame.owner)
+        self.remember(function, frame)
         value: Value = function
         for decorator in reversed(node.decorator_list):
             value = self._decorated(function, value, decorator, frame)
@@ -268,6 +266,7 @@ class Objects(Statements):
         bases = tuple(self.evaluate(base, frame) for base in node.bases if not isinstance(base, ast.Starred))
         scope = Scope(frame.scope.home, frame.scope, of_class=True)
         cls = Class(node, frame.scope, bases, scope.names)
+        self.remember(cls, frame)
         self.memory.write(frame.scope.names, node.name, cls)
         self.execute(node.body, Frame(scope, frame.function, cls))
 

@@ -40,18 +40,19 @@ def run(paths: Sequence[str], config: Config) -> Report:
 
 
 def _applied(
-    findings: Iterable[Finding], sources: Mapping[str, Source], config: Config, notes: list[Note]
+    findings: Iterable[Finding | Note], sources: Mapping[str, Source], config: Config, notes: list[Note]
 ) -> list[Finding]:
     """Return the findings of rules that are applied where they are found, in order."""
     lines = {}
     for path, source in sources.items():
         lines[path], said = ignored(source)
         notes += said
-    kept = {
-        finding
-        for finding in findings
-        if config.applies(finding.code, finding.path) and not ignores(lines[finding.path], finding)
-    }
+    kept = set()
+    for finding in findings:
+        if isinstance(finding, Note):
+            notes.append(finding)
+        elif config.applies(finding.code, finding.path) and not ignores(lines[finding.path], finding):
+            kept.add(finding)
     return sorted(kept, key=lambda one: (one.path, one.line, one.column, one.code, one.message))
 
 
