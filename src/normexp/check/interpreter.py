@@ -36,6 +36,7 @@ class Interpreter(Calls):
         self.stack = []
         self.entered = set()
         self.skipped = set()
+        self.results = {}
         self.met = set()
         self.defined = {}
         self._project = project
@@ -50,6 +51,7 @@ class Interpreter(Calls):
 
     def check(self, source: Source) -> Note | None:
         """Go through a file: its statements, what runs as a script, and all that nothing called."""
+        self.results.clear()
         self._left_of_file = STEPS_OF_A_FILE
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, RECURSION))
