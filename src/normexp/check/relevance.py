@@ -51,12 +51,17 @@ def relevant(sources: Iterable[Source]) -> tuple[list[Source], list[Source]]:
             builds.add(source)
     names = {_module(source.path) for source in misused & builds}
     checked = [source for source in given if source in misused or (source in builds and names & _imported(source))]
-    return checked, [source for source in given if source in misused or source in builds]
+    followed = misused | builds | {source for source in given if _is_package(source.path)}  # which hands names on
+    return checked, [source for source in given if source in followed]
 
 
 def _module(path: str) -> str:
     parts = path.replace("\\", "/").split("/")
-    return parts[-2] if parts[-1].startswith("__init__.") and len(parts) > 1 else parts[-1].rpartition(".")[0]
+    return parts[-2] if _is_package(path) and len(parts) > 1 else parts[-1].rpartition(".")[0]
+
+
+def _is_package(path: str) -> bool:
+    return path.endswith("__init__.py")
 
 
 def _imported(source: Source) -> set[str]:
