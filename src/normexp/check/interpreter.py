@@ -62,7 +62,7 @@ class Interpreter(Calls):
 
     def _check(self, source: Source) -> Note | None:
         scope = self._attempt(lambda: self._module(source))
-        notes = [scope] if isinstance(scope, Note) else []
+        notes: list[Note | None] = [scope]
         module = self._modules[source]
         self.defined.setdefault(source, [])
         for statement in source.tree.body:
@@ -163,7 +163,7 @@ class Interpreter(Calls):
     def bring_in(self, node: ast.Import | ast.ImportFrom, scope: Scope) -> None:  # noqa: D102
         if isinstance(node, ast.Import):
             for alias in node.names:
-                self._import(alias, scope)
+                self._import_module(alias, scope)
             return
         source = self._project.find(scope.home.source, node.module or "", node.level)
         home = scope.home
@@ -193,13 +193,15 @@ class Interpreter(Calls):
             return Tensor(term=term("import", node.level, inner))
         return Library(registry.canonical(inner))
 
-    def _import(self, alias: ast.alias, scope: Scope) -> None:
+    def _import_module(self, alias: ast.alias, scope: Scope) -> None:
         source = self._project.find(scope.home.source, alias.name, 0)
         top = alias.name.partition(".")[0]
         if source is None:
             scope.home.roots.add(top)
         if alias.asname is not None:
-            value: Value = Library(registry.canonical(alias.name)) if source is None else ModuleValue(self._module(source))
+            value: Value = (
+                Library(registry.canonical(alias.name)) if source is None else ModuleValue(self._module(source))
+            )
             self.memory.write(scope.names, alias.asname, value)
             return
         if source is None or source is self._project.find(scope.home.source, top, 0):

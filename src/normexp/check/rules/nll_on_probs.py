@@ -59,4 +59,5 @@ def find(event: Event) -> Problem | None:
     value = event.tensor()
     if event.operation != "nll_loss" or value.kind not in (Kind.PROBABILITIES, Kind.SIGMOID):
         return None
-    return Problem(f"{event.shown} takes log-probabilities, but gets probabilities: use log_softmax for the softmax.", value)
+    message = f"{event.shown} takes log-probabilities, but gets probabilities: use log_softmax for the softmax."
+    return Problem(message, value, log_instead(event, value))
