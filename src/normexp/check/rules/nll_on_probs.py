@@ -6,6 +6,7 @@ from typing import Final
 
 from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.rules._fixes import log_instead
 from normexp.check.values import Kind
 
 RULE: Final = Rule(
