@@ -179,7 +179,13 @@ def test_what_is_no_notebook_is_a_note(content, said):
 
 
 def test_odd_cells_and_old_notebooks():
-    cells = [1, {}, {"cell_type": "code"}, {"cell_type": "code", "source": 5}, {"cell_type": "code", "source": ["x", 1]}]
+    cells = [
+        1,
+        {},
+        {"cell_type": "code"},
+        {"cell_type": "code", "source": 5},
+        {"cell_type": "code", "source": ["x", 1]},
+    ]
     found, notes = parse(json.dumps({"cells": cells, "metadata": []}).encode(), "n.ipynb")
     assert notes == []
     assert found is not None

@@ -84,7 +84,7 @@ def main(args: argparse.Namespace) -> int:
             return _refuse(f"cannot write --output {args.output!r}: {error.strerror}")
         try:
             report = _checked(args, config)
-        except ValueError as error:
+        except (ValueError, MemoryError) as error:
             return _refuse(str(error))
         return _write(report, args.format, args.output, file)
 

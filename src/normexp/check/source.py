@@ -75,6 +75,22 @@ class Source:
         return number, line - first + 1
 
 
+class Unread(Source):
+    """A file that is read when something asks for what is in it; it is empty if that fails."""
+
+    def __init__(self, path: str) -> None:
+        object.__setattr__(self, "path", path)
+
+    def __getattr__(self, name: str) -> object:
+        # Called for what has no value yet: the slots of `Source`, but for the path.
+        found, _ = read(self.path)
+        if found is None:
+            found = Source(self.path, "", ("",), ast.Module([], []))
+        for slot in ("text", "lines", "tree", "cells"):
+            object.__setattr__(self, slot, getattr(found, slot))
+        return object.__getattribute__(self, name)
+
+
 def read(file: str | os.PathLike[str], path: str | None = None) -> tuple[Source | None, list[Note]]:
     """Read and parse a file.
 
