@@ -65,7 +65,8 @@ def _keeping(made: Tensor, op: ast.operator, left: Value, right: Value, one: Ten
     ):
         return _as(made, other)
     for value, constant in ((one, number(right)), (other, number(left))):
-        if value.kind not in (Kind.PROBABILITIES, Kind.SIGMOID) or constant is None:
+        of_softmax = value.origin is not None and not value.known
+        if (value.kind not in (Kind.PROBABILITIES, Kind.SIGMOID) and not of_softmax) or constant is None:
             continue
         if isinstance(op, ast.Add) and 0 <= constant <= EPSILON:
             return _as(made, value)

@@ -58,7 +58,9 @@ def join_items(one: tuple[Value | Rest, ...], other: tuple[Value | Rest, ...]) -
     tail = 0
     while tail < shorter - head and _alike(one[-1 - tail], other[-1 - tail]):
         tail += 1
-    return (*one[:head], Rest(Tensor()), *one[len(one) - tail :])
+    middle = [*one[head : len(one) - tail], *other[head : len(other) - tail]]
+    rest = join_all([item.item if isinstance(item, Rest) else item for item in middle])
+    return (*one[:head], Rest(rest), *one[len(one) - tail :])
 
 
 def _alike(one: Value | Rest, other: Value | Rest) -> bool:

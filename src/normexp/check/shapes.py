@@ -13,12 +13,25 @@ from normexp.check.values import Constant, Kind, List, Rest, Tensor, Tuple, Valu
 _REDUCTIONS: Final = ("sum", "max", "logsumexp")
 
 
+def picked(value: Tensor, made: Term) -> Tensor:
+    """Give single elements of a tensor: of logits they are logits, of a softmax it is still known that it made them."""
+    if value.kind is Kind.LOGITS:
+        return Tensor(kind=Kind.LOGITS, half=value.half, term=made, trace=value.trace)
+    origin = value.origin if value.kind is Kind.PROBABILITIES or not value.known else None
+    return Tensor(half=value.half, term=made, origin=origin)
+
+
 def dropped_axis(value: Tensor, axis: int | None) -> Tensor:
     """Give a part of a tensor at one index of an axis. Along the normalised axis, the kind is lost."""
     if axis is None:
         return Tensor()
     if value.kind not in (Kind.UNKNOWN, Kind.LOGITS) and _may_be_axis(value, axis):
-        return Tensor(half=value.half)
+        return picked(value, term("item", value.term, axis))
+    return without_axis(value, axis)
+
+
+def without_axis(value: Tensor, axis: int) -> Tensor:
+    """Give a tensor without an axis that is not the normalised one."""
     rank = None if value.rank is None else max(value.rank - 1, 0)
     return value.but(rank=rank, axis=_without(value.axis, axis), sizes=_sizes_without(value, axis), fill=None)
 
@@ -153,7 +166,7 @@ def subscript(machine: Machine, value: Tensor, index: ast.expr, frame: Frame) ->
             arrays += 1
             labels.append(key.term if isinstance(key, Tensor) else id(part))
             if made.kind not in (Kind.UNKNOWN, Kind.LOGITS) and (at > 0 or arrays > 1):
-                made = Tensor(half=made.half)
+                made = picked(made, made.term)
             made = made.but(sizes=(), rank=made.rank if isinstance(key, Tensor) and not key.rank else None)
             at += 1
     if made.term is not value.term and made.term.operation in _REDUCTIONS:

@@ -12,12 +12,15 @@ from normexp.check.join import join
 from normexp.check.machine import Flow, Machine
 from normexp.check.memory import Changes
 from normexp.check.scope import Frame
+from normexp.check.terms import unknown
 from normexp.check.values import (
     NONE,
     OPEN,
     Constant,
     Dictionary,
+    Fill,
     Instance,
+    Kind,
     List,
     Made,
     OneOf,
@@ -26,6 +29,7 @@ from normexp.check.values import (
     Tensor,
     Tuple,
     Value,
+    number,
     tensor,
     truth,
 )
@@ -68,8 +72,16 @@ class Statements(Expressions):
     def _expression(self, node: ast.Expr, frame: Frame) -> Flow:
         value = self.evaluate(node.value, frame)
         if isinstance(node.value, ast.Call):
-            self.report(Event("dropped", "", frame.source, node.value, {"input": value}, tensor(value)))
+            name = node.value.func.attr if isinstance(node.value.func, ast.Attribute) else ""
+            self.report(Event("dropped", name, frame.source, node.value, {"input": value}, tensor(value)))
+            if name.endswith("_") and not name.endswith("__") and isinstance(node.value.func, ast.Attribute):
+                self._changed(node.value.func.value, value, frame)
         return Flow.NEXT
+
+    def _changed(self, owner: ast.expr, value: Value, frame: Frame) -> None:
+        """Note what a method that works in place has made of its object."""
+        if isinstance(owner, ast.Name | ast.Attribute) and isinstance(value, Tensor):
+            self.assign(owner, value, frame)
 
     def _assign(self, node: ast.Assign, frame: Frame) -> Flow:
         value = self.evaluate(node.value, frame)
@@ -144,9 +156,23 @@ class Statements(Expressions):
                 self.memory.write(container.contents, 0, (Rest(Tensor()),))
         elif isinstance(container, Made):
             self.memory.write(container.attributes, f"[{key.value}]" if isinstance(key, Constant) else "[?]", value)
-        elif isinstance(container, Tensor):
-            # A part was overwritten: what the whole is, is no longer known.
-            self.assign(owner, Tensor(), frame) if isinstance(owner, ast.Name) and container.known else None
+        elif isinstance(container, Tensor) and isinstance(owner, ast.Name | ast.Attribute):
+            self._overwrite(owner, container, index, value, frame)
+
+    def _overwrite(self, owner: ast.expr, old: Tensor, index: ast.expr, value: Value, frame: Frame) -> None:
+        """Write into a part of a tensor: a mask is filled in, or the whole is no longer known."""
+        place = Place(frame.source, index)
+        filled = number(value)
+        if filled is not None and _is_mask(index):
+            statement = Place(frame.source, owner)
+            fill = Fill(filled, statement)
+            self.assign(owner, old.but(kind=Kind.UNKNOWN, fill=fill, origin=None, trace=(), term=unknown()), frame)
+            self.report(
+                Event("masked_fill", "[...] =", place.source, owner, {"input": old, "value": value}, Tensor())
+            )
+        elif old.known or old.term.operation != "unknown":
+            kept = isinstance(value, Tensor) and value.kind is old.kind and old.kind is Kind.LOGITS
+            self.assign(owner, old.but(term=unknown()) if kept else Tensor(rank=old.rank), frame)
 
     def _delete(self, node: ast.Delete, frame: Frame) -> Flow:
         for target in node.targets:
@@ -330,6 +356,16 @@ def _as_read(target: ast.expr) -> ast.expr:
         case ast.Subscript(value=value, slice=index):
             return ast.Subscript(value, index, ast.Load())
     return target
+
+
+def _is_mask(index: ast.expr) -> bool:
+    """Tell whether an index is a mask: a comparison, something inverted, or what is called one."""
+    if isinstance(index, ast.UnaryOp):
+        return isinstance(index.op, ast.Invert) or _is_mask(index.operand)
+    if isinstance(index, ast.Name | ast.Attribute):
+        name = (index.id if isinstance(index, ast.Name) else index.attr).lower()
+        return "mask" in name or "pad" in name
+    return isinstance(index, ast.Compare)
 
 
 def _is_mode(test: ast.expr) -> bool:

@@ -72,7 +72,10 @@ class Tensor:
     fill: Fill | None = field(default=None, compare=False)
     """The mask that was filled in just before."""
     origin: Place | None = field(default=None, compare=False)
-    """The call, or the layer, that normalised it; None where something averaged it since."""
+    """The call, or the layer, that normalised it; None where something averaged it since.
+
+    Of unknown kind with an origin are single elements of what a softmax made.
+    """
     trace: tuple[Step, ...] = field(default=(), compare=False)
 
     @property

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from normexp.check.arithmetic import EPSILON
 from normexp.check.event import Operation
 from normexp.check.libraries.call import Call, Effect
-from normexp.check.shapes import dropped_axis
+from normexp.check.shapes import added_axis, dropped_axis, picked
 from normexp.check.terms import term
 from normexp.check.values import (
     NONE,
@@ -170,6 +170,7 @@ def clamp(call: Call) -> Value:
     low = number(call.get(1, "min", "a_min"))
     made = term("clamp", value.term)
     if value.kind is Kind.LOGITS or low is None or low <= EPSILON:
+        # Single elements of a softmax pass too.
         return value.but(term=made, fill=None)
     return Tensor(rank=value.rank, sizes=value.sizes, half=value.half, term=made)
 
@@ -223,7 +224,7 @@ def argmax(call: Call) -> Value:
 
 def fill(call: Call, value: Tensor, filled: Value | None) -> Tensor:
     """Fill a part in, and remember with what: a softmax may follow."""
-    known = number(filled)
+    known = constant(filled)
     made = Tensor(
         kind=value.kind if value.kind is Kind.LOGITS else Kind.UNKNOWN,
         rank=value.rank,
@@ -235,6 +236,16 @@ def fill(call: Call, value: Tensor, filled: Value | None) -> Tensor:
     )
     call.report("masked_fill", "masked_fill", made, input=value, value=filled)
     return made
+
+
+def constant(value: Value | None) -> float | None:
+    """Give the number that a value, or a tensor that is filled with one, is known to be."""
+    if isinstance(value, Tensor) and value.term.operation == "constant":
+        try:
+            return float(str(value.term.operands[0]))
+        except ValueError:
+            return None
+    return number(value)
 
 
 def joined(call: Call) -> Value:
@@ -249,8 +260,10 @@ def joined(call: Call) -> Value:
     if any(value.kind is not first.kind for value in values):
         return Tensor()
     if first.kind not in (Kind.UNKNOWN, Kind.LOGITS):
-        if stacked or axis is None or first.axis == axis or (axis in (1, -1) and len(values) > 1 and not stacked):
-            return first.but(axis=None, rank=None, sizes=()) if stacked else Tensor()
+        if stacked:
+            return added_axis(first, axis if call.given(1, "dim", "axis") else 0).but(sizes=())
+        if axis is None or first.axis == axis or axis in (1, -1):
+            return Tensor()
         return first.but(sizes=(), term=term("cat", *(value.term for value in values)))
     return Tensor(kind=first.kind, half=first.half, trace=first.trace, rank=None if stacked else first.rank)
 
@@ -263,3 +276,6 @@ def constructor(make: Callable[[Call], Value]) -> Effect:
 def library(name: str) -> Effect:
     """Make the effect of a function that gives a name of a library."""
     return lambda call: Library(name)
+
+
+__all__ = ["picked"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Final
 
 from normexp.check.libraries import numpy, python, torch_functions, torch_modules, torch_others
@@ -166,10 +167,22 @@ def call_method(call: Call) -> Value:
         case Super(receiver=Instance() as instance):
             if call.name == "__init__":
                 call.machine.instantiate_base(instance, call.arguments, call.place)
+                _stored(call, instance)
             return Tensor()
         case Instance() | Made():
             return _of_module(call, receiver)
     return Tensor()
+
+
+def _stored(call: Call, instance: Instance) -> None:
+    """Take what is given by name to a base class that is not among the files for an attribute of that name."""
+    node = call.place.node
+    if not isinstance(node, ast.Call):
+        return
+    named = {argument.id: value for argument, value in zip(node.args, call.rest(1), strict=False) if isinstance(argument, ast.Name)}
+    for name, value in (named | call.arguments.keywords).items():
+        if isinstance(value, Made) and name not in instance.attributes:
+            call.machine.set_attribute(instance, name, value)
 
 
 def _of_module(call: Call, receiver: Instance | Made) -> Value:

@@ -12,6 +12,7 @@ from normexp.check.libraries.effects import (
     activation,
     argmax,
     clamp,
+    constant,
     elementwise,
     exp,
     fill,
@@ -20,13 +21,14 @@ from normexp.check.libraries.effects import (
     log,
     loss,
     nothing,
+    picked,
     reduce,
     reduction,
     same,
     sigmoid,
     softmax,
 )
-from normexp.check.shapes import added_axis, dropped_axis, permuted, swapped, viewed
+from normexp.check.shapes import added_axis, permuted, swapped, viewed, without_axis
 from normexp.check.terms import term
 from normexp.check.values import (
     Constant,
@@ -56,6 +58,8 @@ def _flatten(call: Call) -> Value:
     start = 0 if not call.given(1, "start_dim") else call.integer(1, "start_dim")
     if value.kind not in (Kind.UNKNOWN, Kind.LOGITS) and start == 1 and value.rank in (None, 2):
         return value.passed("flatten")
+    if start == 0 and call.integer(2, "end_dim") == 1 and value.axis in (-1, 2):
+        return value.but(axis=-1, rank=2 if value.rank in (None, 3) else None, sizes=())
     kind = value.kind if value.kind is Kind.LOGITS else Kind.UNKNOWN
     trace = value.trace if kind is Kind.LOGITS else ()
     rank = 2 if start == 1 and not call.given(2, "end_dim") else None
@@ -70,7 +74,8 @@ def _squeeze(call: Call) -> Value:
     axis = call.integer(1, "dim", "axis")
     if axis is None:
         return value.but(rank=None, axis=None, sizes=())
-    return dropped_axis(value, axis).but(term=term("squeeze", value.term, axis))
+    # Of size 1, or nothing happens: it is no axis of classes.
+    return without_axis(value, axis).but(term=term("squeeze", value.term, axis))
 
 
 def _unsqueeze(call: Call) -> Value:
@@ -147,7 +152,7 @@ def _masked_fill(call: Call) -> Value:
 def _where(call: Call) -> Value:
     one, other = call.get(1, "input", "self"), call.get(2, "other")
     for value, filled in ((one, other), (other, one)):
-        if isinstance(value, Tensor) and isinstance(filled, Constant):
+        if isinstance(value, Tensor) and constant(value) is None and constant(filled) is not None:
             return fill(call, value, filled)
     if isinstance(one, Tensor) and isinstance(other, Tensor) and one.kind is other.kind:
         return one.but(term=term("where", one.term, other.term), fill=None)
@@ -161,8 +166,7 @@ def _method_where(call: Call) -> Value:
 
 def _gather(call: Call) -> Value:
     value = call.tensor(0, "input")
-    kind = value.kind if value.kind is Kind.LOGITS else Kind.UNKNOWN
-    return Tensor(kind=kind, half=value.half, term=term("gather", value.term), trace=value.trace if kind is value.kind else ())
+    return picked(value, term("gather", value.term))
 
 
 def _chunk(call: Call) -> Value:
@@ -200,7 +204,16 @@ def _unchanged_object(call: Call) -> Value:
 
 def _tensor_of(call: Call) -> Value:
     value = call.get(0, "data")
-    return value if isinstance(value, Tensor) else Tensor()
+    return tensor(value) if isinstance(value, Tensor | Constant) else Tensor()
+
+
+def _full(number: int) -> Effect:
+    return lambda call: tensor(Constant(number))
+
+
+def _full_like(call: Call) -> Value:
+    value = call.get(1, "fill_value")
+    return tensor(value) if isinstance(value, Constant) else Tensor()
 
 
 FUNCTIONS: Final[dict[str, Effect]] = {
@@ -271,6 +284,11 @@ ONLY_FUNCTIONS: Final[dict[str, Effect]] = {
     "stack": joined,
     "tensor": _tensor_of,
     "compile": _unchanged_object,
+    "zeros_like": _full(0),
+    "zeros": _full(0),
+    "ones_like": _full(1),
+    "full_like": _full_like,
+    "full": _full_like,
 }
 
 _ACTIVATIONS: Final = (

@@ -43,8 +43,17 @@ def _prepare(call: Call) -> Value:
     return given[0] if len(given) == 1 else Tuple(given)
 
 
+def _categorical(call: Call) -> Value:
+    """Make a distribution: its logits are meant as those of a cross-entropy are."""
+    call.report("cross_entropy", f"{call.name.rpartition('.')[2]}(logits=...)", Tensor(), input=call.get(1, "logits"))
+    return Tensor()
+
+
 FUNCTIONS: Final[dict[str, Effect]] = {
     "ignite.engine.create_supervised_trainer": _trainer,
+    "torch.distributions.Categorical": _categorical,
+    "torch.distributions.OneHotCategorical": _categorical,
+    "torch.distributions.categorical.Categorical": _categorical,
 }
 MADE: Final[dict[str, Effect]] = {}
 METHODS: Final[dict[tuple[str, str], Effect]] = {

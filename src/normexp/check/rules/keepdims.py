@@ -57,10 +57,11 @@ def find(event: Event) -> Problem | None:
         divisor = event.tensor("divisor").term
         if value.term.operation == "exp" and divisor.operation == "sum" and _dropped(divisor, value.term, value):
             return Problem("The sums of a softmax have lost their axis and meet other rows: keep it (keepdims=True).")
-    if event.operation == "exp" and value.term.operation == "subtract":
-        whole, largest = value.term.part(0), value.term.part(1)
-        if whole is not None and largest is not None and largest.operation == "max" and _dropped(largest, whole, value):
-            return Problem("The maxima of a softmax have lost their axis and meet other rows: keep it (keepdims=True).")
+        exponent = value.term.part(0)
+        if divisor.part(0) == value.term and exponent is not None and exponent.operation == "subtract":
+            whole, largest = exponent.part(0), exponent.part(1)
+            if whole and largest and largest.operation == "max" and _dropped(largest, whole, value):
+                return Problem("The maxima of a softmax have lost their axis and meet other rows: keep it (keepdims=True).")
     return None
 
 

@@ -51,6 +51,7 @@ def loss(logits, targets):
 def find(event: Event) -> Problem | None:
     """Find the logarithm of what comes straight from a softmax."""
     value = event.tensor()
-    if event.operation != "log" or value.kind is not Kind.PROBABILITIES or value.origin is None:
+    # Of unknown kind are single elements of a softmax.
+    if event.operation != "log" or value.kind not in (Kind.PROBABILITIES, Kind.UNKNOWN) or value.origin is None:
         return None
     return Problem("The logarithm of a softmax underflows to -inf: use log_softmax.", value)

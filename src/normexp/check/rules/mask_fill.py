@@ -52,8 +52,6 @@ def attend(scores, mask, values):
 )
 
 
-# What a softmax still sees: exp(-50) is 2e-22, lost beside 1 in every format.
-SMALLEST: Final = -50.0
 # The most negative finite number of half precision.
 HALF: Final = -65504.0
 
@@ -76,5 +74,5 @@ def find(event: Event) -> Problem | None:
 
 
 def _seen(fill: Fill) -> bool:
-    # Small numbers such as -1 may be meant, as a score like others.
-    return 0 <= fill.number <= 1e-3
+    # Numbers such as -1 may be meant, as scores like others; none that is so small, or positive, may.
+    return fill.number >= -1e-3

@@ -59,7 +59,7 @@ def find(event: Event) -> Problem | None:
         if axis is None or value.size(axis) != 1:
             return None
         constant = "1" if event.operation == "softmax" else "0"
-        return Problem(f"{event.shown} along an axis of one element is always {constant}: use a sigmoid.", value)
+        return Problem(f"{event.shown} along an axis of one element is always {constant}: use a sigmoid.", None, None, event.result.origin)
     if event.operation == "cross_entropy" and value.kind is Kind.LOGITS:
         size = value.size(1) if value.rank is not None else value.size(-1)
         if size == 1:

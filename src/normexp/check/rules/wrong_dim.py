@@ -6,8 +6,7 @@ from typing import Final
 
 from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
-from normexp.check.rules._classes import over_classes
-from normexp.check.values import Kind
+from normexp.check.values import Kind, integer
 
 RULE: Final = Rule(
     code="NX202",
@@ -45,10 +44,11 @@ probabilities = torch.softmax(net(x), dim=1)
 
 
 def find(event: Event) -> Problem | None:
-    """Find probabilities that are normalised along another axis than that of the classes."""
-    value = event.tensor()
-    losses = ("cross_entropy", "nll_loss")
-    kinds = (Kind.PROBABILITIES, Kind.LOG_PROBABILITIES)
-    if event.operation not in losses or value.kind not in kinds or value.rank is None or over_classes(value):
+    """Find a softmax of a layer's output, whose axes are known, along another axis than that of the classes."""
+    value, axis = event.tensor(), integer(event.value("dim"))
+    if event.operation not in ("softmax", "log_softmax") or value.kind is not Kind.LOGITS or axis is None:
         return None
-    return Problem(f"{event.shown} has its classes along axis 1, but the softmax was along {value.axis}: give it dim=1.", value)
+    # Rows of a batch, and images of channels: of three axes, any may be meant.
+    if value.rank not in (2, 4, 5) or not -value.rank <= axis < value.rank or axis % value.rank == 1:
+        return None
+    return Problem(f"Of {value.rank} axes, the classes are axis 1, but this {event.shown} is along {axis}: say dim=1.", value)
