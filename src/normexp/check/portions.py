@@ -1,4 +1,4 @@
-"""Many files, checked a portion at a time on all cores.
+"""Many files, checked a portion at a time on all cores (on Linux; on one elsewhere).
 
 Portions are cut by the sizes of the files alone, and each is checked as if it were alone, so that the findings are the
 same on any number of cores. What a portion imports from another is read once more.
@@ -10,12 +10,12 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Final, TypeVar
 
-# A process takes 0.1 s to start; a portion of this size some seconds to check.
+# Some seconds of work, beside which starting a process and reading an imported file twice are little.
 _BYTES: Final = 2**20
 
 Result = TypeVar("Result")
@@ -38,7 +38,7 @@ def cut(files: Sequence[str]) -> list[list[str]]:
     return portions
 
 
-def each(work: Callable[[list[str]], Result], portions: Sequence[list[str]]) -> Iterator[Result]:
+def each(work: Callable[[list[str]], Result], portions: Sequence[list[str]]) -> Generator[Result, None, None]:
     """Yield the result for each portion, in order.
 
     Raises
@@ -46,13 +46,12 @@ def each(work: Callable[[list[str]], Result], portions: Sequence[list[str]]) -> 
     MemoryError
         A process was ended from outside, as is done when memory runs out.
     """
-    if len(portions) < 2:
+    count = min(len(portions), _cores())
+    # Elsewhere processes are started afresh, which runs the program of whoever calls `check` once more in each.
+    if count < 2 or sys.platform != "linux":
         yield from map(work, portions)
         return
-    # Forked processes need not import anything; elsewhere they are started afresh.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    count = min(len(portions), _cores())
-    with ProcessPoolExecutor(count, context, initializer=_ignore_interrupts) as pool:
+    with ProcessPoolExecutor(count, multiprocessing.get_context("fork"), initializer=_ignore_interrupts) as pool:
         try:
             yield from pool.map(work, portions)
         except BrokenProcessPool:

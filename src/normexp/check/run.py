@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 
 from normexp.check.analysis import analyse
@@ -32,8 +33,8 @@ def run(paths: Sequence[str], config: Config) -> Report:
     findings: dict[tuple[str, int, int, str], Finding] = {}
     lines: dict[tuple[str, int], Line] = {}
     portions = cut(files)
-    with progress(len(files)) as done:
-        for portion, part in zip(portions, each(partial(_checked, files, config), portions), strict=True):
+    with progress(len(files)) as done, closing(each(partial(_checked, files, config), portions)) as parts:
+        for portion, part in zip(portions, parts, strict=True):
             notes += part.notes
             lines |= part.lines
             for finding in part.findings:
