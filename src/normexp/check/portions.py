@@ -6,13 +6,10 @@ same on any number of cores. What a portion imports from another is read once mo
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from typing import Final, TypeVar
 
 # Some seconds of work, beside which starting a process and reading an imported file twice are little.
@@ -51,6 +48,11 @@ def each(work: Callable[[list[str]], Result], portions: Sequence[list[str]]) -> 
     if count < 2 or sys.platform != "linux":
         yield from map(work, portions)
         return
+    # Here, because a small check, as on each commit, should not wait for them: 40 ms.
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
     with ProcessPoolExecutor(count, multiprocessing.get_context("fork"), initializer=_ignore_interrupts) as pool:
         try:
             yield from pool.map(work, portions)
