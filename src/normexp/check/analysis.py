@@ -9,6 +9,7 @@ from normexp.check.event import Event, Problem
 from normexp.check.finding import Finding, Note
 from normexp.check.interpreter import Interpreter
 from normexp.check.project import Project
+from normexp.check.relevance import relevant
 from normexp.check.rule import Rule
 from normexp.check.rules import MODULES
 from normexp.check.source import Source
@@ -43,8 +44,9 @@ def analyse(sources: Sequence[Source], entries: Collection[str] | None = None) -
                     found[key] = finding
                     fresh.append(finding)
 
-    interpreter = Interpreter(Project(sources), report)
-    for source in sources:
+    checked, followed = relevant(sources)
+    interpreter = Interpreter(Project(followed), report)
+    for source in checked:
         if entries is not None and source.path not in entries:
             continue
         note = interpreter.check(source)

@@ -38,8 +38,31 @@ DEEPEST: Final = 28
 MOST_RECURSIONS: Final = 2
 
 
+# Calls with arguments of the same kinds give the same; once more, because attributes may have been set since.
+MOST_TIMES: Final = 2
+_DEEPEST_SIGNATURE: Final = 3
+
+
+def signature(value: Value | Rest, depth: int = 0) -> object:
+    """Give what of an argument decides what a function returns."""
+    match value:
+        case Tensor():
+            return value.kind, value.axis, value.rank, value.sizes, value.half, value.fill is None
+        case Constant(value=constant):
+            return type(constant), constant
+        case Rest(item=item):
+            return "rest", signature(item, depth)
+        case Tuple() | List() if depth < _DEEPEST_SIGNATURE:
+            return type(value), tuple(signature(item, depth + 1) for item in value.items)
+        case Library() | Bound() | OneOf():
+            return value
+    return id(value)
+
+
 class Calls(Objects):
     """Calls values."""
+
+    results: dict[object, tuple[int, Value | None]]
 
     stack: list[Function]
     entered: set[ast.AST]
@@ -124,6 +147,17 @@ class Calls(Objects):
             return Tensor()
         node = function.node
         self.entered.add(node)
+        key = (node, id(function.scope), tuple(map(signature, arguments.positional)), arguments.open,
+               tuple((name, signature(value)) for name, value in arguments.keywords.items()))  # fmt: skip
+        times, known = self.results.get(key, (0, None))
+        if times >= MOST_TIMES and known is not None:
+            return known
+        value = self._run(function, arguments, receiver)
+        self.results[key] = (times + 1, value)
+        return value
+
+    def _run(self, function: Function, arguments: Arguments, receiver: Value | None) -> Value:
+        node = function.node
         scope = Scope(function.scope.home, function.scope)
         frame = Frame(scope, function, function.owner, receiver)
         self._bind(function, arguments, scope)

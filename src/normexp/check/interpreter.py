@@ -20,9 +20,9 @@ from normexp.check.source import Source
 from normexp.check.terms import term
 from normexp.check.values import Class, Constant, Function, Instance, Library, ModuleValue, Place, Tensor, Value
 
-# Of expressions and statements; a second has some 400,000. Real files need a few thousand.
-STEPS_OF_A_FILE: Final = 400_000
-STEPS_OF_AN_ENTRY: Final = 100_000
+# Of expressions and statements; a second has some 200,000. Real files need a few thousand.
+STEPS_OF_A_FILE: Final = 150_000
+STEPS_OF_AN_ENTRY: Final = 50_000
 # A call of the code under check takes some 20 of Python's frames.
 RECURSION: Final = 6_000
 
@@ -36,6 +36,7 @@ class Interpreter(Calls):
         self.stack = []
         self.entered = set()
         self.skipped = set()
+        self.results = {}
         self.met = set()
         self.defined = {}
         self._project = project
@@ -50,6 +51,7 @@ class Interpreter(Calls):
 
     def check(self, source: Source) -> Note | None:
         """Go through a file: its statements, what runs as a script, and all that nothing called."""
+        self.results.clear()
         self._left_of_file = STEPS_OF_A_FILE
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, RECURSION))
@@ -221,5 +223,11 @@ def _is_main(test: ast.expr) -> bool:
 
 
 def _mentioned(tree: ast.Module) -> frozenset[str]:
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-    return frozenset(names | {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} | {"__init__"})
+    names = {"__init__"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            if isinstance(node.ctx, ast.Load):
+                names.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            names.add(node.attr)
+    return frozenset(names)

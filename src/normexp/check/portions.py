@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Final, TypeVar
 
 # Some seconds of work, beside which starting a process and reading an imported file twice are little.
-_BYTES: Final = 2**20
+_BYTES: Final = 2 * 2**20
 
 Result = TypeVar("Result")
 

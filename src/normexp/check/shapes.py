@@ -56,7 +56,8 @@ def added_axis(value: Tensor, axis: int | None) -> Tensor:
 def _mixed(value: Tensor, axis: int, known: int) -> int | None:
     """Place a normalised axis after one was added that is counted from the other end."""
     if value.rank is None:
-        return known if (axis == 0 and known < 0) or (axis == -1 and known >= 0) else None
+        # The parts that are stacked are batches: they have two axes, the new one is not the last.
+        return known if (axis in (0, 1) and known < 0) or (axis == -1 and known >= 0) else None
     new, old = axis % (value.rank + 1), known % value.rank
     return old + 1 if old >= new else old
 

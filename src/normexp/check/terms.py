@@ -20,7 +20,11 @@ class Term:
     def __init__(self, operation: str, operands: tuple[object, ...]) -> None:
         self.operation = operation
         self.operands = operands
-        self.depth: int = 1 + max((part.depth for part in operands if isinstance(part, Term)), default=0)
+        depth = 0
+        for part in operands:
+            if isinstance(part, Term) and part.depth > depth:
+                depth = part.depth
+        self.depth: int = depth + 1
         self._hash = hash((operation, operands)) if operands else id(self)
 
     def __hash__(self) -> int:
