@@ -69,9 +69,9 @@ class Interpreter(Calls):
             if isinstance(statement, ast.If) and _is_main(statement.test):
                 body = statement.body
                 notes.append(self._attempt(partial(self.execute, body, Frame(module))))
-        mentioned = _mentioned(source.tree)
-        for roots in (True, False):
-            for entry in self._entries(source, mentioned if roots else frozenset()):
+        mentioned, called = _mentioned(source.tree)
+        for left in (mentioned, called, frozenset[str]()):
+            for entry in self._entries(source, left):
                 notes.append(self._attempt(entry))
         for entry in self._skipped(source):
             notes.append(self._attempt(entry))
@@ -224,12 +224,18 @@ def _is_main(test: ast.expr) -> bool:
     return any(isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(test))
 
 
-def _mentioned(tree: ast.Module) -> frozenset[str]:
-    names = {"__init__"}
+def _mentioned(tree: ast.Module) -> tuple[frozenset[str], frozenset[str]]:
+    """Collect the names that a file reads, and those among them that it calls."""
+    names, called = {"__init__"}, {"__init__"}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name):
+                called.add(node.func.id)
+            elif isinstance(node.func, ast.Attribute):
+                called.add(node.func.attr)
+        elif isinstance(node, ast.Name):
             if isinstance(node.ctx, ast.Load):
                 names.add(node.id)
         elif isinstance(node, ast.Attribute):
             names.add(node.attr)
-    return frozenset(names)
+    return frozenset(names), frozenset(called)

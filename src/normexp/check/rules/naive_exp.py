@@ -59,9 +59,8 @@ def find(event: Event) -> Problem | None:
     exponent = one.part(0)
     if exponent is None or shifted(exponent):
         return None
-    return Problem(
-        "A softmax by hand overflows where an exponent is large: use softmax, or subtract the maximum first."
-    )
+    message = "A softmax by hand overflows where an exponent is large: use softmax, or subtract the maximum first."
+    return Problem(message, None, _fix(event))
 
 
 def _fix(event: Event) -> Fix | None:
