@@ -121,7 +121,7 @@ class Statements(Expressions):
     def _unpack(self, targets: list[ast.expr], value: Value, frame: Frame) -> None:
         if isinstance(value, OneOf):
             value = next((option for option in value.options if isinstance(option, Tuple)), Tensor())
-        items = value.items if isinstance(value, Tuple | List) else ()
+        items = value.items if isinstance(value, Tuple | List) else self.parts(value)
         starred = [index for index, target in enumerate(targets) if isinstance(target, ast.Starred)]
         plain = not any(isinstance(item, Rest) for item in items)
         if items and plain and not starred and len(items) == len(targets):
@@ -137,6 +137,10 @@ class Statements(Expressions):
         else:
             for target in targets:
                 self.assign(target, self.element(value) if isinstance(value, Tuple | List) else Tensor(), frame)
+
+    def parts(self, value: Value) -> tuple[Value | Rest, ...]:
+        """Give what a container of a library is made of."""
+        raise NotImplementedError
 
     def _set_item(self, owner: ast.expr, index: ast.expr, value: Value, frame: Frame) -> None:
         container, key = self.evaluate(owner, frame), self.evaluate(index, frame)

@@ -32,7 +32,11 @@ _FUNCTIONS: Final[dict[str, Effect]] = {
     **numpy.FUNCTIONS,
     **python.BUILTINS,
 }
-_MADE: Final[dict[str, Effect]] = {**torch_modules.MADE, **torch_others.MADE}
+_MADE: Final[dict[str, Effect]] = {
+    **torch_modules.MADE,
+    **torch_others.MADE,
+    "collections.namedtuple": python.named_tuple,
+}
 _METHODS: Final[dict[str, Effect]] = torch_functions.METHODS
 
 # Names under which the same things can be reached, longest first.
@@ -169,7 +173,7 @@ def attribute(made: Made, name: str) -> Value:
 
 def item(made: Made, key: Value) -> Value:
     """Read an item of a container."""
-    if made.name not in CONTAINERS:
+    if made.name not in CONTAINERS and made.name != python.NAMED_TUPLE:
         return Tensor()
     if made.positional and isinstance(made.positional[0], Dictionary) and (name := text(key)) is not None:
         return made.positional[0].contents.get(name, Tensor())
@@ -182,6 +186,8 @@ def item(made: Made, key: Value) -> Value:
 
 def contained(value: Value) -> tuple[Value | Rest, ...] | None:
     """Give what a container of a library holds; None if the value is none."""
+    if isinstance(value, Made) and value.name == python.NAMED_TUPLE:
+        return value.positional
     if isinstance(value, Made) and value.name in CONTAINERS:
         return torch_modules.contained(value)
     return None
