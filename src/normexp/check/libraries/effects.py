@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final, Literal
 
 from normexp.check.arithmetic import EPSILON
 from normexp.check.event import Operation
 from normexp.check.libraries.call import Call, Effect
-from normexp.check.shapes import added_axis, dropped_axis, picked
+from normexp.check.shapes import added_axis, dropped_axis
 from normexp.check.terms import term
 from normexp.check.values import (
     NONE,
     Constant,
     Fill,
     Kind,
-    Library,
     List,
     Place,
     Rest,
@@ -271,16 +269,3 @@ def joined(call: Call) -> Value:
             return Tensor()
         return first.but(sizes=(), term=term("cat", *(value.term for value in values)))
     return Tensor(kind=first.kind, half=first.half, trace=first.trace, rank=None if stacked else first.rank)
-
-
-def constructor(make: Callable[[Call], Value]) -> Effect:
-    """Name an effect that makes an object of its own."""
-    return make
-
-
-def library(name: str) -> Effect:
-    """Make the effect of a function that gives a name of a library."""
-    return lambda call: Library(name)
-
-
-__all__ = ["picked"]

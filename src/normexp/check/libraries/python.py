@@ -276,6 +276,3 @@ def dictionary_method(call: Call) -> Value:
         case "copy":
             return Dictionary(dict(contents))
     return NONE
-
-
-__all__ = ["BUILTINS", "Made", "dictionary_method", "list_method"]

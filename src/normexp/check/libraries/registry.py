@@ -5,15 +5,12 @@ from __future__ import annotations
 import ast
 from typing import Final
 
-from normexp.check.libraries import numpy, python, torch_functions, torch_modules, torch_others
+from normexp.check.libraries import numpy, python, torch_functions, torch_modules, torch_others, torch_shapes
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.libraries.torch_modules import ADDED, CONTAINERS, WRAPPERS
 from normexp.check.values import (
-    Class,
-    Constant,
     Dictionary,
     Instance,
-    Library,
     List,
     Made,
     Method,
@@ -150,7 +147,7 @@ def read(value: Tensor, name: str) -> Value | None:
     """Read an attribute of a tensor that is no method."""
     match name:
         case "T" | "mT":
-            return torch_functions.transposed(value)
+            return torch_shapes.transposed(value)
         case "data":
             return value
         case "shape":
@@ -265,6 +262,3 @@ def _add(call: Call, made: Made) -> None:
     if call.name == "extend":
         items = new.items if isinstance(new, List | Tuple) else (Rest(Tensor()),)
     call.machine.memory.write(made.attributes, ADDED, Tuple((*before, *items)))
-
-
-__all__ = ["Class", "Constant", "Library"]
