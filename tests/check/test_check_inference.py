@@ -121,6 +121,12 @@ def test_other_kinds(name: str, code: str) -> None:
     assert names(code) == [name]
 
 
+def test_a_snippet_without_imports() -> None:
+    snippet = "criterion = nn.CrossEntropyLoss()\nloss = criterion(F.softmax(x, dim=1), y)\n"
+    assert [one.name for one in findings(source(snippet))] == ["double-softmax"]
+    assert findings(source("import other\n" + snippet)) == []
+
+
 MODEL = """
 import torch.nn as nn
 import torch.nn.functional as F
