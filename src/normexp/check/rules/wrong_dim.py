@@ -48,8 +48,11 @@ def find(event: Event) -> Problem | None:
     value, axis = event.tensor(), integer(event.value("dim"))
     if event.operation not in ("softmax", "log_softmax") or value.kind is not Kind.LOGITS or axis is None:
         return None
-    # Rows of a batch, and images of channels: of three axes, any may be meant.
-    if value.rank not in (2, 4, 5) or not -value.rank <= axis < value.rank or axis % value.rank == 1:
+    # Rows of a batch, and images as a convolution makes them: in another shape, any axis may be meant.
+    images = value.term.operation == "layer" and value.trace[0].what.startswith("Conv")
+    if value.rank != 2 and not (images and value.rank in (4, 5)):
+        return None
+    if not -value.rank <= axis < value.rank or axis % value.rank == 1:
         return None
     return Problem(
         f"Of {value.rank} axes, the classes are axis 1, but this {event.shown} is along {axis}: say dim=1.", value
