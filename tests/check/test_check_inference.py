@@ -121,10 +121,9 @@ def test_other_kinds(name: str, code: str) -> None:
     assert names(code) == [name]
 
 
-def test_a_snippet_without_imports() -> None:
+def test_a_snippet_without_imports_proves_nothing() -> None:
     snippet = "criterion = nn.CrossEntropyLoss()\nloss = criterion(F.softmax(x, dim=1), y)\n"
-    assert [one.name for one in findings(source(snippet))] == ["double-softmax"]
-    assert findings(source("import other\n" + snippet)) == []
+    assert findings(source(snippet)) == []
 
 
 MODEL = """

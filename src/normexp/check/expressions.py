@@ -74,8 +74,6 @@ class Expressions(Comprehensions):
                     return star.names[name]
             elif self.knows(f"{star}.{name}"):
                 return Library(f"{star}.{name}")
-        if name in _USUAL and not scope.home.imports():
-            return Library(_USUAL[name])
         return Library(f"builtins.{name}") if name in _BUILTINS else Tensor(term=term("name", name, id(scope.module())))
 
     def knows(self, name: str) -> bool:
@@ -293,9 +291,6 @@ _METHODS: Final[dict[type[ast.expr], Callable[..., Value]]] = {
     ast.JoinedStr: Expressions._string,
     ast.Starred: Expressions._starred,
 }
-
-# What the names mean in a snippet whose imports were left out.
-_USUAL: Final = {"torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional", "np": "numpy"}
 
 _BUILTINS: Final = frozenset(
     [

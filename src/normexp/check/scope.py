@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass, field
 
 from normexp.check.memory import Changes
@@ -19,13 +18,6 @@ class Home:
     """What ``from ... import *`` took names from: files of the project, and libraries by their names."""
     roots: set[str] = field(default_factory=set)
     """Top-level names of the libraries that are imported anywhere in the file."""
-    _imports: bool | None = None
-
-    def imports(self) -> bool:
-        """Tell whether the file has an import at all: a snippet has none."""
-        if self._imports is None:
-            self._imports = any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(self.source.tree))
-        return self._imports
 
 
 @dataclass(eq=False, slots=True)
