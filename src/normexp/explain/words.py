@@ -1,0 +1,34 @@
+"""How numbers are written here: short, and never so that something looks like what it is not."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from flint import arb
+
+from normexp.verify import words
+from normexp.verify.words import ulp as ulp
+
+# From here on the exponent of exp(x) has more digits than its exponent, x.
+_WRITTEN_OUT: Final = 1e6
+
+
+def say(value: arb | float) -> str:
+    """Write a number to four digits; just below 1, as the distance from it."""
+    exact = value if isinstance(value, arb) else arb(value)
+    if not exact.is_finite() or exact.is_zero():
+        return words.number(float(exact))
+    if exact.rel_accuracy_bits() < 20:
+        return "about 0"  # an exponential so small that not even its exponent is known
+    if exact.is_exact() and exact.is_integer() and abs(exact) < 1e6:
+        return str(int(float(exact)))
+    if 0 < 1 - exact < 1e-4 or not 1e-4 <= abs(exact) < 1e6:
+        return words.exact(exact)
+    return words.number(float(exact))
+
+
+def say_exp(value: arb, log: arb) -> str:
+    """Write an exponential, by its logarithm if it is too far out for a decimal exponent."""
+    if log.is_finite() and abs(log) >= _WRITTEN_OUT:
+        return f"exp({words.exact(log)})"
+    return say(value)
