@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from flint import arb
 from numpy.typing import NDArray
 
 from normexp._arrays import Array
-from normexp.explain.formats import Extended, Format
+from normexp.explain.formats import STATES, Extended, Format
 from normexp.verify.measure import Ruler
 
 MARKS: Final = {
@@ -24,6 +24,8 @@ MARKS: Final = {
 }
 # Ten units in the last place are one decimal digit.
 _LOST: Final = 10.0
+# As many as tell all numbers of float64 apart.
+_EXACT_DIGITS: Final = 17
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,10 @@ class Line:
     """One class, or one number of the whole row, by all routes."""
 
     label: str
+    value: arb
+    """The exact value, enclosed."""
     exact: str
+    """It, written."""
     cells: dict[str, Cell]
 
 
@@ -57,12 +62,17 @@ class Stage:
     lines: list[Line]
     others: dict[str, dict[str, int]]
     """How many of the classes that have no line are in which state, by route."""
-    marked: dict[str, dict[str, list[int]]]
+    marked: dict[str, dict[str, NDArray[np.intp]]]
     """By route and mark: the classes, those without a line included."""
 
     def line(self, place: int) -> Line:
         """Return the line of a class."""
         return next(line for line in self.lines if line.label == str(place))
+
+    def shown(self, places: Iterable[int]) -> Line:
+        """Return the first line of those classes."""
+        wanted = {str(place) for place in places}
+        return next(line for line in self.lines if line.label in wanted)
 
 
 @dataclass(frozen=True)
@@ -87,22 +97,28 @@ class Truth:
         return Truth(self.near[places], nonzero, self.infinite[places])
 
 
-def marks(form: Format, got: Array, truth: Truth, ulp: NDArray[np.float64], gradient: bool) -> NDArray[np.str_]:
-    """Mark what has gone wrong with each number."""
-    size, state = np.abs(truth.near), form.states(got)
-    vanished = (state == "zero") & truth.nonzero
+def marks(
+    form: Format, got: Array, truth: Truth, ulp: NDArray[np.float64], gradient: bool = False
+) -> dict[str, NDArray[np.intp]]:
+    """Find what has gone wrong: the places of the numbers that get a mark, by mark."""
+    state = form.states(got)
+    vanished = (state == STATES.index("zero")) & truth.nonzero
     # Half the smallest number, a tie, rounds to 0 as well.
-    tiny = size * 2 <= form.smallest
+    tiny = np.abs(truth.near) * 2 <= form.smallest
     rules = {
-        "": truth.infinite,
-        "N": state == "NaN",
-        "O": state == "inf",
+        "N": state == STATES.index("NaN"),
+        "O": state == STATES.index("inf"),
         "U": vanished & tiny,
         "D": vanished & gradient,
         "L": vanished | (ulp >= _LOST),
-        "S": state == "subnormal",
+        "S": state == STATES.index("subnormal"),
     }
-    return np.select(list(rules.values()), list(rules), "")
+    found, left = {}, ~truth.infinite
+    for mark, rule in rules.items():
+        if (left & rule).any():
+            found[mark] = np.flatnonzero(left & rule)
+            left &= ~rule
+    return found
 
 
 def near_errors(form: Format, got: Array, truth: Truth) -> NDArray[np.float64]:
@@ -129,12 +145,15 @@ def lines(
     columns = {}
     for route, values in got.items():
         errors = ruler.errors(values)
-        found, states = marks(form, values, truth, errors, gradient), form.states(values)
-        rows = zip(*(array.tolist() for array in (values.astype(np.float64), states, errors, found)), strict=True)
+        letters = dict.fromkeys(range(len(labels)), "")
+        for mark, places in marks(form, values, truth, errors, gradient).items():
+            letters.update(dict.fromkeys(places.tolist(), mark))
+        states = [STATES[code] for code in form.states(values).tolist()]
+        rows = zip(values.astype(np.float64).tolist(), states, errors.tolist(), letters.values(), strict=True)
         columns[route] = [Cell(*row) for row in rows]
     return [
-        Line(label, text, {route: column[i] for route, column in columns.items()})
-        for i, (label, text) in enumerate(zip(labels, texts, strict=True))
+        Line(label, value, text, {route: column[i] for route, column in columns.items()})
+        for i, (label, value, text) in enumerate(zip(labels, exact, texts, strict=True))
     ]
 
 
@@ -144,7 +163,11 @@ def document(stage: Stage) -> dict[str, Any]:
         "stage": stage.key,
         "title": stage.title,
         "lines": [
-            {"of": line.label, "exact": line.exact, "routes": {route: vars(cell) for route, cell in line.cells.items()}}
+            {
+                "of": line.label,
+                "exact": line.value.str(_EXACT_DIGITS, radius=False),
+                "routes": {route: vars(cell) for route, cell in line.cells.items()},
+            }
             for line in stage.lines
         ],
         "others": stage.others,

@@ -101,12 +101,18 @@ class Exact:
             return self._twice[0]
         if label == "loss":
             return self._row.cross_entropy(self._label)
-        if label == "log sum" and self.defined:
+        if self.defined:
             # Minus the logarithm of the largest p, which log1p gives: the sum itself may be too close to 1.
-            return -self._row.log_softmax([int(self._x.argmax())])[0]
+            log_sum = -self._row.log_softmax([int(self._x.argmax())])[0]
+            with ctx.workprec(_BITS):
+                return log_sum if label == "log sum" else _exp(self._row.logsumexp() if key == "exp" else log_sum)
         with ctx.workprec(_BITS):
             total = sum(self.values(key, list(range(self._x.size))), arb(0))
             return total if label == "sum" else total.log()
+
+    def others(self, places: list[int]) -> list[arb]:
+        """Enclose 1 - p at some classes, however close to 1 p is."""
+        return [-self._row.cross_entropy_grad(Target(i, self._x.size), [i])[0] for i in places]
 
     def floor(self) -> arb:
         """Enclose the lowest loss there is after a softmax layer: that of p = 1 at the target."""
@@ -175,7 +181,8 @@ class Exact:
             total = sum(exps, arb(0))
             mean = sum((a * b for j, (a, b) in enumerate(zip(p, exps, strict=True)) if j != t), arb(0)) / total
             q_t = exps[t] / total
-            loss = total.log() - p[t]
+            loss = sum((exps[j] for j in range(len(p)) if j != t), arb(0)) / exps[t]
+            loss = loss.log1p()
         i = self._rival
 
         def rival() -> arb:

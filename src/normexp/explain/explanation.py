@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 
 import normexp
 from normexp._arrays import Array
-from normexp.explain.cells import Line, Stage, Truth, document, lines, marks, near_errors
+from normexp.explain.cells import MARKS, Line, Stage, Truth, document, lines, marks, near_errors
 from normexp.explain.exact import Exact, Facts
-from normexp.explain.formats import Format, extended
+from normexp.explain.findings import findings
+from normexp.explain.formats import STATES, Format, extended
 from normexp.explain.routes import GRADIENTS, Computed, Vectors, compute
-from normexp.explain.words import say, say_exp
+from normexp.explain.words import say, say_exp, say_probability
 
 # Rows of up to so many classes are shown whole.
 _WHOLE: Final = 12
 _LARGEST: Final = 3
-_OF_A_MARK: Final = 2  # for each stage, route and mark
+# The stages whose failures choose classes.
+_TOLD: Final = ("scale", "exp", "shift", "exp_shift", "p", "log_p")
 
 
 _TITLES: Final = {
@@ -154,45 +156,56 @@ def explanation(given: NDArray[np.longdouble], name: str, temperature: float, ta
     target : int or None
         A class.
     """
-    from normexp.explain.findings import findings
-
     form = Format(name)
     x = form.nearest(given)
     exact = Exact(x.astype(np.float64), temperature, target)
     computed = compute(form, x, temperature, target)
     truths = {key: exact.near(key) for key in computed.stages}
-    found = {
-        key: {
-            route: marks(form, got, truths[key], near_errors(form, got, truths[key]), key in GRADIENTS)
-            for route, got in routes.items()
-        }
+    errors = {
+        key: {route: near_errors(form, got, truths[key]) for route, got in routes.items()}
         for key, routes in computed.stages.items()
     }
-    shown = _choose(x, target, found)
+    found = {
+        key: {route: marks(form, got, truths[key], errors[key][route], key in GRADIENTS) for route, got in routes.items()}
+        for key, routes in computed.stages.items()
+    }
+    shown = _choose(x, target, found, truths, errors)
     assembler = _Assembler(form, x, exact, computed, truths, shown, found)
     v = "x" if temperature == 1 else "z"
     stages = [assembler.stage(key, _TITLES[key].format(v=v)) for key in computed.stages if key != "twice"]
     two = assembler.two(target) if target is not None and exact.defined else None
     result = Explanation(x, form, temperature, target, exact.facts, shown, stages, two)
-    result.findings.extend(findings(result, given))
+    result.findings.extend(Finding(*one) for one in findings(result, given))
     return result
 
 
-def _choose(x: Array, target: int | None, found: Mapping[str, Mapping[str, NDArray[np.str_]]]) -> dict[int, str]:
-    """Choose the classes to show: all of a short row, otherwise the largest, the target, and some of each failure."""
+def _choose(
+    x: Array,
+    target: int | None,
+    found: Mapping[str, Mapping[str, Mapping[str, NDArray[np.intp]]]],
+    truths: Mapping[str, Truth],
+    errors: Mapping[str, Mapping[str, NDArray[np.float64]]],
+) -> dict[int, str]:
+    """Choose the classes to show: all of a short row; otherwise the largest, the target, and one of each failure."""
     values = x.astype(np.float64)
     reasons: dict[int, list[str]] = {i: [] for i in range(x.size)} if x.size <= _WHOLE else {}
     order = np.argsort(-values, kind="stable")
     for place, i in enumerate(order[:_LARGEST].tolist()):
-        reasons.setdefault(i, []).append("largest" if place == 0 else f"largest but {place}")
+        reasons.setdefault(i, []).append(("largest", "second", "third")[place])
     reasons.setdefault(int(order[-1]), []).append("smallest")
     if target is not None:
         reasons.setdefault(target, []).append("target")
-    for key, routes in found.items():
-        for route, marked in routes.items():
-            for mark in np.unique(marked[marked != ""]).tolist():
-                for i in np.flatnonzero(marked == mark)[:_OF_A_MARK].tolist():
-                    reasons.setdefault(i, [f"{mark} in {key}, {route}"])
+    said: set[tuple[str, str]] = set()
+    for key in _TOLD:
+        for route, marked in found.get(key, {}).items():
+            for mark, places in marked.items():
+                if (key, mark) in said:
+                    continue
+                said.add((key, mark))
+                # The worst of those that lost digits, and otherwise the largest, which matters most.
+                size = errors[key][route] if mark == "L" else np.abs(truths[key].near)
+                worst = int(places[np.argmax(np.nan_to_num(size[places]))])
+                reasons.setdefault(worst, []).append(f"{mark} in {_TITLES[key].format(v='x')}")
     return {i: ", ".join(reasons[i]) for i in sorted(reasons)}
 
 
@@ -206,7 +219,7 @@ class _Assembler:
     computed: Computed
     truths: dict[str, Truth]
     shown: dict[int, str]
-    found: dict[str, dict[str, NDArray[np.str_]]]
+    found: dict[str, dict[str, dict[str, NDArray[np.intp]]]]
 
     def stage(self, key: str, title: str) -> Stage:
         """Put one stage together: its lines, those of the whole row, and counts of the classes that have no line."""
@@ -223,15 +236,14 @@ class _Assembler:
             truth,
             key in GRADIENTS,
         )
-        for route, marked in self.found[key].items():
-            marked[places] = [row.cells[route].mark for row in rows]
+        marked = {route: self._marked(route, by_mark, rows) for route, by_mark in self.found[key].items()}
         others = np.delete(np.arange(self.x.size), places)
         return Stage(
             key,
             title,
             rows + [self._total(key, label, routes) for label, routes in self.computed.totals.get(key, {}).items()],
-            {route: _counts(self.form.states(vector[others])) for route, vector in got.items()} if others.size else {},
-            {route: _places(marked) for route, marked in self.found[key].items()},
+            {route: self._counts(vector[others]) for route, vector in got.items()} if others.size else {},
+            marked,
         )
 
     def two(self, target: int) -> TwoSoftmaxes:
@@ -251,13 +263,22 @@ class _Assembler:
         logs = {"exp": "scale", "exp_shift": "shift", "p": "log_p"}
         if key not in logs:
             return [say(value) for value in values]
-        return [say_exp(*pair) for pair in zip(values, self.exact.values(logs[key], places), strict=True)]
+        powers = self.exact.values(logs[key], places)
+        if key == "p":
+            return [say_probability(*three) for three in zip(values, self.exact.others(places), powers, strict=True)]
+        return [say_exp(*pair) for pair in zip(values, powers, strict=True)]
 
+    def _marked(self, route: str, near: dict[str, NDArray[np.intp]], rows: list[Line]) -> dict[str, NDArray[np.intp]]:
+        """Put right, by the exact values, what was found by those to 64 bits, where there are lines."""
+        exactly = {i: row.cells[route].mark for i, row in zip(self.shown, rows, strict=True)}
+        found = {}
+        for mark in MARKS:
+            others = np.setdiff1d(near.get(mark, []), list(exactly))
+            places = np.union1d(others, [i for i, own in exactly.items() if own == mark]).astype(np.intp)
+            if places.size:
+                found[mark] = places
+        return found
 
-def _counts(states: NDArray[np.str_]) -> dict[str, int]:
-    kinds, counts = np.unique(states, return_counts=True)
-    return dict(zip(kinds.tolist(), counts.tolist(), strict=True))
-
-
-def _places(marked: NDArray[np.str_]) -> dict[str, list[int]]:
-    return {mark: np.flatnonzero(marked == mark).tolist() for mark in np.unique(marked[marked != ""]).tolist()}
+    def _counts(self, values: Array) -> dict[str, int]:
+        counts = np.bincount(self.form.states(values), minlength=len(STATES)).tolist()
+        return {state: count for state, count in zip(STATES, counts, strict=True) if count}

@@ -25,6 +25,8 @@ DTYPES: Final = {
     "float64": np.dtype(np.float64),
 }
 
+STATES: Final = ("normal", "subnormal", "zero", "inf", "NaN")
+
 # exp and log of the C library are within one unit of a long double; 8 leave room.
 _DOUBT: Final = 8 * float(np.finfo(np.longdouble).eps)
 # The exponentials and logarithms of float64 that are hardest to round need 118 bits (Lefèvre and Muller 2001), and
@@ -86,11 +88,11 @@ class Format:
         """Return the logarithm of each number, correctly rounded."""
         return self._correct(np.log, arb.log, x)
 
-    def states(self, x: Array) -> NDArray[np.str_]:
-        """Say of each number what kind it is: normal, subnormal, zero, inf, NaN."""
+    def states(self, x: Array) -> NDArray[np.int8]:
+        """Say of each number what kind it is: its place in `STATES`."""
         size = np.abs(x.astype(np.float64))
-        kinds = [np.isnan(size), np.isinf(size), size == 0, size < self.smallest_normal]
-        return np.select(kinds, ["NaN", "inf", "zero", "subnormal"], "normal")
+        kinds = [size >= self.smallest_normal, size > 0, size == 0, np.isnan(size)]
+        return np.where(np.isinf(size), 3, np.select(kinds, [0, 1, 2, 4])).astype(np.int8)
 
     def _unit_exponent(self, value: Extended) -> NDArray[np.int64]:
         finite = np.where(np.isfinite(value), value, np.longdouble(1))

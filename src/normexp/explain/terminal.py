@@ -17,7 +17,6 @@ from normexp.explain.explanation import Explanation
 from normexp.explain.words import say, ulp
 
 _STYLES: Final = {"O": "bold red", "N": "bold red", "D": "bold red", "L": "yellow", "U": "yellow", "S": "cyan", "": ""}
-_STATES: Final = ("normal", "subnormal", "zero", "inf", "NaN")
 _PRINTED: Final = 80  # columns, where nothing says how many there are
 
 
@@ -60,12 +59,14 @@ def facts(of: Explanation) -> Iterator[tuple[str, str]]:
         yield "logits", f"[{', '.join(say(float(v)) for v in of.x)}]"
     yield "format", of.form.name
     yield "classes", f"{size:,}"
+    yield "temperature", say(of.temperature)
+    yield "logsumexp", say(known.logsumexp)
+    if not known.entropy.is_finite():
+        return
     yield "largest", f"class {known.largest}: {say(float(of.x[known.largest]))}"
     if size > 1:
         over = "" if of.temperature == 1 else ", over T"
         yield "gap", f"{say(known.gap)} to the next, {say(known.span)} to the smallest{over}"
-    yield "temperature", say(of.temperature)
-    yield "logsumexp", say(known.logsumexp)
     yield "entropy", f"{say(known.entropy)} nats"
     yield "effective classes", f"{say(known.effective)} (exp of the entropy)"
     if of.target is not None:
@@ -82,7 +83,9 @@ def two_softmaxes(of: Explanation) -> Iterator[str]:
         f"{of.stage('log_p').lines[-1].exact}, and never less than {say(of.two.floor)} = ln(1 + {of.x.size - 1}/e)."
     )
     if of.two.times_smaller is not None:
-        yield f"The gradient at the target is {say(of.two.times_smaller)} times smaller than without the layer."
+        cell = next(iter(of.two.stage.line(of.target or 0).cells.values()))
+        reads = f", and reads 0 in {of.form.name}" if cell.state == "zero" else ""
+        yield f"The gradient at the target is {say(of.two.times_smaller)} times smaller than without the layer{reads}."
 
 
 def used(of: Explanation) -> list[str]:
@@ -114,7 +117,7 @@ def _stage(console: Console, stage: Stage) -> None:
             table.add_row(line.label, *parts, line.exact)
         console.print(table)
     for route, counts in stage.others.items():
-        said = ", ".join(f"{counts[state]:,} {state}" for state in _STATES if state in counts)
+        said = ", ".join(f"{count:,} {state}" for state, count in counts.items())
         _paragraph(console, f"the others, {route}: {said}")
 
 
@@ -142,12 +145,11 @@ def _heading(console: Console, title: str) -> None:
 
 
 def _pairs(console: Console, pairs: Iterable[tuple[str, str]]) -> None:
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in pairs:
-        table.add_row(Text(name), Text(value))
-    console.print(table)
+    known = list(pairs)
+    width = max(len(name) for name, _ in known) + 2
+    for name, value in known:
+        for i, line in enumerate(textwrap.wrap(value, console.width - width)):
+            console.print(Text(f"{name if i == 0 else '':{width}}{line}"), soft_wrap=True)
 
 
 def _paragraph(console: Console, said: str, mark: str = "") -> None:

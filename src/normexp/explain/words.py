@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from flint import arb
 
 from normexp.verify import words
-from normexp.verify.words import ulp as ulp
 
 # From here on the exponent of exp(x) has more digits than its exponent, x.
 _WRITTEN_OUT: Final = 1e6
+_DIGITS: Final = 4
+# A number of float64 that has nothing in common with the exact value is 2^53 ULP away; what is further is of another kind.
+_OTHER: Final = 1e17
 
 
 def say(value: arb | float) -> str:
@@ -24,7 +27,7 @@ def say(value: arb | float) -> str:
         return str(int(float(exact)))
     if 0 < 1 - exact < 1e-4 or not 1e-4 <= abs(exact) < 1e6:
         return words.exact(exact)
-    return words.number(float(exact))
+    return words.number(float(exact), max(_DIGITS, len(str(int(abs(float(exact)))))))
 
 
 def say_exp(value: arb, log: arb) -> str:
@@ -32,3 +35,13 @@ def say_exp(value: arb, log: arb) -> str:
     if log.is_finite() and abs(log) >= _WRITTEN_OUT:
         return f"exp({words.exact(log)})"
     return say(value)
+
+
+def say_probability(value: arb, others: arb, log: arb) -> str:
+    """Write a probability: next to 1, as the distance from it, the sum of the others."""
+    return f"1 - {say(others)}" if 0 < others < 1e-4 else say_exp(value, log)
+
+
+def ulp(error: float) -> str:
+    """Write an error in ULP."""
+    return words.ulp(error if error < _OTHER else math.inf)
