@@ -1,8 +1,8 @@
 """One row of logits explained: ``normexp explain``, and the function `explain` for notebooks.
 
-`row` reads what is given; `formats` rounds; `routes` computes, as people write it, and `exact` exactly; `cells` sets the
-one beside the other, `explanation` puts all together, `findings` says it. `terminal`, `notebook` and `plot` show it.
-`command` reads the arguments. Importing this module imports none of what it needs: that comes when there is a row.
+`row` reads what is given; `formats` rounds; `routes` computes, as people write it, and `exact` exactly; `cells` sets
+the one beside the other, `explanation` puts all together, `findings` says it. `terminal`, `notebook` and `plot` show
+it. `command` reads the arguments. Importing this module imports none of what it needs: that comes when there is a row.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def explain(
     """Explain one row of logits: each stage of three ways to the softmax, beside the exact values.
 
     The naive way is exp(x) / sum exp(x), the shifted one the same of x - max, and the log way is
-    log p = x - max - log sum exp(x - max). Every operation is rounded to the format, exp and log correctly, and sums are
-    taken from left to right. normexp's own results stand beside them.
+    log p = x - max - log sum exp(x - max). Every operation is rounded to the format, exp and log correctly, and
+    sums are taken from left to right. normexp's own results stand beside them.
 
     Parameters
     ----------
@@ -68,6 +68,7 @@ def explain(
     >>> loss.exact, loss.cells["log"].value, float(f"{loss.cells['normexp'].value:.4g}")
     ('2.061e-09', 0.0, 2.061e-09)
     >>> print(confident.findings[-1].text)
+    p - y at class 0 (naive, shifted, log): it is -2.061e-09, but p rounds to 1 and p - 1 to 0: the gradient is dead.
     """
     if absent := missing():
         raise ImportError(f'explain needs {", ".join(absent)}: pip install "normexp[explain]"')

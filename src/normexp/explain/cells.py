@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -69,10 +69,9 @@ class Stage:
         """Return the line of a class."""
         return next(line for line in self.lines if line.label == str(place))
 
-    def shown(self, places: Iterable[int]) -> Line:
+    def shown(self, places: NDArray[np.intp]) -> Line:
         """Return the first line of those classes."""
-        wanted = {str(place) for place in places}
-        return next(line for line in self.lines if line.label in wanted)
+        return next(line for line in self.lines if line.label.isdigit() and (places == int(line.label)).any())
 
 
 @dataclass(frozen=True)

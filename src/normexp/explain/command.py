@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from numpy.typing import ArrayLike
+
 from normexp._whole_file import WholeFile, check_apart
 from normexp.explain.row import NAMES, BadRowError, from_file, is_value, parsed
 
@@ -18,7 +20,7 @@ _PLOTS: Final = (".png", ".svg")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``normexp explain``."""
     parser.description = (
-        "One row of logits on three ways to the softmax, each operation rounded to the format, beside the exact values: "
+        "One row of logits on three ways to the softmax, each operation rounded to the format, beside exact values: "
         "where a number overflows, underflows, loses digits or dies in the gradient."
     )
     parser.add_argument("values", metavar="VALUES", nargs="*", help="the logits: -1000 0 1e3, -inf; or with commas")
@@ -78,7 +80,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _row(args: argparse.Namespace) -> object:
+def _row(args: argparse.Namespace) -> ArrayLike:
     if args.file is not None:
         if args.values:
             raise BadRowError("VALUES and --file are two rows; give one of them")

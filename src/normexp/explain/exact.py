@@ -85,7 +85,7 @@ class Exact:
                 return [_exp(arb(v) / scale) for v in x]
             if key in ("shift", "exp_shift"):
                 # Infinities are subtracted as any arithmetic does it.
-                shifts = [(arb(v) - m) / scale if math.isfinite(v - self._maximum) else arb(v - self._maximum) for v in x]
+                shifts = [(arb(v) - m) / scale if math.isfinite(d := v - self._maximum) else arb(d) for v in x]
                 return shifts if key == "shift" else [_exp(d) for d in shifts]
         if key == "p":
             return self._row.softmax(places)
@@ -210,7 +210,7 @@ class Exact:
             rest = p * (q[i] - q)
             rest[[t, i]] = 0
             value[i] = p[i] * (p[t] * (q[i] - q[t] + 1) + rest.sum())
-        return value
+        return np.asarray(value)
 
 
 def _exp(d: arb) -> arb:

@@ -166,7 +166,9 @@ def explanation(given: NDArray[np.longdouble], name: str, temperature: float, ta
         for key, routes in computed.stages.items()
     }
     found = {
-        key: {route: marks(form, got, truths[key], errors[key][route], key in GRADIENTS) for route, got in routes.items()}
+        key: {
+            route: marks(form, got, truths[key], errors[key][route], key in GRADIENTS) for route, got in routes.items()
+        }
         for key, routes in computed.stages.items()
     }
     shown = _choose(x, target, found, truths, errors)
@@ -250,12 +252,14 @@ class _Assembler:
         """Compare with a softmax layer before the loss."""
         alone, behind = (self.exact.values(key, [target])[0] for key in GRADIENTS)
         known = all(value.rel_accuracy_bits() > 20 and not value.is_zero() for value in (alone, behind))
-        return TwoSoftmaxes(self.stage("twice", _TITLES["twice"]), self.exact.floor(), alone / behind if known else None)
+        return TwoSoftmaxes(
+            self.stage("twice", _TITLES["twice"]), self.exact.floor(), alone / behind if known else None
+        )
 
     def _total(self, key: str, label: str, routes: Vectors) -> Line:
         value = self.exact.total(key, label)
         text = say_exp(value, self.exact.facts.logsumexp) if (key, label) == ("exp", "sum") else say(value)
-        infinite = not self.exact.defined or math.isinf(float(value)) and not value.is_finite()
+        infinite = not self.exact.defined or (math.isinf(float(value)) and not value.is_finite())
         truth = Truth(*(np.array([one]) for one in (extended(value), not value.is_zero(), infinite)))
         return lines(self.form, [label], routes, [value], [text], truth)[0]
 
@@ -270,13 +274,13 @@ class _Assembler:
 
     def _marked(self, route: str, near: dict[str, NDArray[np.intp]], rows: list[Line]) -> dict[str, NDArray[np.intp]]:
         """Put right, by the exact values, what was found by those to 64 bits, where there are lines."""
-        exactly = {i: row.cells[route].mark for i, row in zip(self.shown, rows, strict=True)}
         found = {}
         for mark in MARKS:
-            others = np.setdiff1d(near.get(mark, []), list(exactly))
-            places = np.union1d(others, [i for i, own in exactly.items() if own == mark]).astype(np.intp)
-            if places.size:
-                found[mark] = places
+            there = np.zeros(self.x.size, bool)
+            there[near.get(mark, [])] = True
+            there[list(self.shown)] = [row.cells[route].mark == mark for row in rows]
+            if there.any():
+                found[mark] = np.flatnonzero(there)
         return found
 
     def _counts(self, values: Array) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
@@ -45,7 +46,11 @@ def _of_the_row(of: Explanation, given: NDArray[np.longdouble]) -> Iterator[tupl
         beyond = np.flatnonzero((x == sign * math.inf) & np.isfinite(given)).tolist()
         if beyond:
             number, least = say(float(given[beyond[0]])), say(sign * of.form.largest)
-            yield "O", "logits", f"{_classes(beyond)}: {number} is beyond {least}, where {name} ends; it becomes {x[beyond[0]]}."
+            yield (
+                "O",
+                "logits",
+                f"{_classes(beyond)}: {number} is beyond {least}, where {name} ends; it becomes {x[beyond[0]]}.",
+            )
     vanished = np.flatnonzero((x == 0) & (given != 0)).tolist()
     if vanished:
         yield "U", "logits", f"{_classes(vanished)}: {say(float(given[vanished[0]]))} becomes 0 in {name}."
@@ -54,13 +59,21 @@ def _of_the_row(of: Explanation, given: NDArray[np.longdouble]) -> Iterator[tupl
         ("+inf", np.isposinf(x), "inf - inf and inf / inf are NaN"),
     ):
         if where.any():
-            yield "", "logits", f"{_classes(np.flatnonzero(where).tolist(), 'is')} {number}: {why}, and no route can help."
+            yield (
+                "",
+                "logits",
+                f"{_classes(np.flatnonzero(where).tolist(), 'is')} {number}: {why}, and no route can help.",
+            )
             return
     masked = np.flatnonzero(np.isneginf(x)).tolist()
     if len(masked) == x.size:
-        yield "", "logits", (
-            "Every logit is -inf: no class is possible; 0 / 0 and inf - inf are NaN. "
-            "(normexp.softmax(x, where=mask) gives 0 where everything is masked.)"
+        yield (
+            "",
+            "logits",
+            (
+                "Every logit is -inf: no class is possible; 0 / 0 and inf - inf are NaN. "
+                "(normexp.softmax(x, where=mask) gives 0 where everything is masked.)"
+            ),
         )
     elif masked:
         yield "", "logits", f"{_classes(masked, 'is')} -inf, masked: p is exactly 0 there, and log p is -inf."
@@ -75,11 +88,11 @@ def _of_a_stage(of: Explanation, stage: Stage) -> Iterator[tuple[str, str, str]]
             alike: object = tuple(places.tolist()) if whole else stage.shown(places).cells[route].state
             by_mark.setdefault((mark, alike), {})[route] = places
     for (mark, _), routes in by_mark.items():
-        places = np.unique(np.concatenate(list(routes.values()))).tolist()
+        places = functools.reduce(np.union1d, routes.values())
         if stage.key == "grad":  # what goes wrong with p goes on, but at the target there is a difference
             if mark not in "UDL" or of.target not in places:
                 continue
-            places = [of.target]
+            places = np.array([of.target])
         elif mark == "N" and stage.key != "p":
             continue
         line = stage.shown(places)
@@ -144,13 +157,17 @@ def _of_the_target(of: Explanation) -> Iterator[tuple[str, str, str]]:
         return
     cells = of.stage("p").line(of.target).cells
     if zero := [route for route in (NAIVE, SHIFTED) if cells[route].state == "zero"]:
-        yield "N", "grad", (
-            f"the target's p is 0 ({', '.join(zero)}): autograd back through log(p) multiplies 1 / 0 by 0, "
-            "and the whole gradient becomes NaN."
+        yield (
+            "N",
+            "grad",
+            (
+                f"the target's p is 0 ({', '.join(zero)}): autograd back through log(p) multiplies 1 / 0 by 0, "
+                "and the whole gradient becomes NaN."
+            ),
         )
 
 
-def _classes(places: Sequence[int], verb: str = "") -> str:
+def _classes(places: Sequence[int] | NDArray[np.intp], verb: str = "") -> str:
     if len(places) == 1:
         return f"Class {places[0]}{' is' if verb else ''}"
     if len(places) > _NAMED:

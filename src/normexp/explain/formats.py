@@ -77,7 +77,9 @@ class Format:
         """Round each value to the nearest number of this format, ties to even, once."""
         exponent = self._unit_exponent(value)
         rounded = np.ldexp(np.rint(np.ldexp(value, -exponent)), exponent)
-        rounded = np.where(np.abs(rounded) >= np.ldexp(np.longdouble(1), self._beyond), np.copysign(np.inf, value), rounded)
+        rounded = np.where(
+            np.abs(rounded) >= np.ldexp(np.longdouble(1), self._beyond), np.copysign(np.inf, value), rounded
+        )
         return np.asarray(rounded).astype(np.float64).astype(self.dtype)
 
     def exp(self, x: Array) -> Array:

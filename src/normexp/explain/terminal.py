@@ -110,9 +110,7 @@ def _stage(console: Console, stage: Stage) -> None:
         for line in stage.lines:
             cells = [line.cells[route] for route in routes]
             parts = [
-                Text(part, _STYLES[cell.mark])
-                for cell in cells
-                for part in (say(cell.value), cell.mark, ulp(cell.ulp))
+                Text(part, _STYLES[cell.mark]) for cell in cells for part in (say(cell.value), cell.mark, ulp(cell.ulp))
             ]
             table.add_row(line.label, *parts, line.exact)
         console.print(table)
