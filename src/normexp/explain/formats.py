@@ -41,7 +41,8 @@ def extended(value: arb) -> np.longdouble:
     mantissa, exponent = (int(part) for part in value.mid().man_exp())
     extra = max(abs(mantissa).bit_length() - 63, 0)
     with np.errstate(all="ignore"):
-        return np.ldexp(np.longdouble(mantissa >> extra), max(min(exponent + extra, 1 << 20), -1 << 20))
+        power = max(min(exponent + extra, 1 << 20), -1 << 20)
+        return np.longdouble(np.ldexp(np.longdouble(mantissa >> extra), power))
 
 
 class Format:
@@ -77,9 +78,8 @@ class Format:
         """Round each value to the nearest number of this format, ties to even, once."""
         exponent = self._unit_exponent(value)
         rounded = np.ldexp(np.rint(np.ldexp(value, -exponent)), exponent)
-        rounded = np.where(
-            np.abs(rounded) >= np.ldexp(np.longdouble(1), self._beyond), np.copysign(np.inf, value), rounded
-        )
+        beyond = np.abs(rounded) >= np.ldexp(np.longdouble(1), self._beyond)
+        rounded = np.where(beyond, np.copysign(np.inf, value), rounded)
         return np.asarray(rounded).astype(np.float64).astype(self.dtype)
 
     def exp(self, x: Array) -> Array:
@@ -119,7 +119,8 @@ class Format:
             mantissa, exponent = value.abs_upper().man_exp()
             leading = int(mantissa).bit_length() - 1 + int(exponent)
             unit = max(leading - self.fraction_bits, self._lowest)
-            whole = int((value * arb(2) ** -unit + arb(0.5)).floor().unique_fmpz())
+            mantissa, exponent = (value * arb(2) ** -unit + arb(0.5)).floor().mid().man_exp()
+            whole = int(mantissa) * 2 ** int(exponent)
         if abs(whole) >= 2 ** (self._beyond - unit):
             return float(np.copysign(np.inf, whole))
         return float(np.ldexp(float(whole), unit))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from normexp._page.markup import Markup, element
-from normexp.explain.cells import MARKS, Line, Stage
+from normexp.explain.cells import MARKS, Cell, Line, Stage
 from normexp.explain.explanation import Explanation
 from normexp.explain.terminal import facts, two_softmaxes, used
 from normexp.explain.words import say, ulp
@@ -72,6 +72,11 @@ def _row(stage: Stage, line: Line) -> Markup:
         for cell in cells
     ]
     return element("tr", element("th", line.label, scope="row"), *parts, element("td", line.exact))
+
+
+def _cell(cell: Cell) -> Markup:
+    error = element("small", f"{ulp(cell.ulp)} ULP")
+    return element("td", say(cell.value), " ", _mark(cell.mark), error, class_=cell.mark)
 
 
 def _mark(mark: str) -> Markup:

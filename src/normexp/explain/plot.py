@@ -46,7 +46,7 @@ def draw(of: Explanation, kind: str) -> bytes:
     for x, (stage, route) in enumerate(columns):
         for y, i in enumerate(of.shown):
             _cell(cells, x, y, stage.line(i).cells[route])
-    heads = [f"{_SHORT.get(stage.key, stage.title)}\n{route.replace(', ', ',\n')}" for stage, route in columns]
+    heads = ["\n".join((_SHORT.get(stage.key, stage.title), *route.split(" "))) for stage, route in columns]
     cells.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(of.shown) - 0.5, -0.5), ylabel="class: logit")
     cells.set_xticks(range(len(columns)), heads, fontsize="small")
     cells.set_yticks(range(len(of.shown)), [f"{i}: {say(float(of.x[i]))}" for i in of.shown], fontsize="small")

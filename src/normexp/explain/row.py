@@ -65,7 +65,8 @@ def from_file(path: str, row: int | None) -> Array:
             row = 0
         if not -count <= row < count:
             raise BadRowError(f"--row {row} is out of range: {path} has {count:,} rows, 0 to {count - 1}")
-        return stored.rows(row % count, 1)[0]
+        only: Array = stored.rows(row % count, 1)[0]
+        return only
     except BadInputError as error:
         raise BadRowError(str(error)) from None
     except OSError as error:

@@ -47,8 +47,8 @@ def show(of: Explanation, console: Console) -> None:
         _paragraph(console, MARKS[mark], mark)
     _paragraph(
         console,
-        f"ULP: the distance from the exact value, in units of its last place in {of.form.name}. Each operation is rounded to "
-        f"{of.form.name}, exp and log correctly; sums are taken from left to right.",
+        f"ULP: the distance from the exact value, in units of its last place in {of.form.name}. Each operation is "
+        f"rounded to {of.form.name}, exp and log correctly; sums are taken from left to right.",
     )
 
 

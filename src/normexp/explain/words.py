@@ -12,7 +12,7 @@ from normexp.verify import words
 # From here on the exponent of exp(x) has more digits than its exponent, x.
 _WRITTEN_OUT: Final = 1e6
 _DIGITS: Final = 4
-# A number of float64 that has nothing in common with the exact value is 2^53 ULP away; what is further is of another kind.
+# Where not even the first digit of a float64 is right, it is 2^53 ULP off; what is further off is of another kind.
 _OTHER: Final = 1e17
 
 
