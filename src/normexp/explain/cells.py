@@ -69,9 +69,10 @@ class Stage:
         """Return the line of a class."""
         return next(line for line in self.lines if line.label == str(place))
 
-    def shown(self, places: NDArray[np.intp]) -> Line:
-        """Return the first line of those classes."""
-        return next(line for line in self.lines if line.label.isdigit() and (places == int(line.label)).any())
+    def shown(self, places: NDArray[np.intp]) -> Line | None:
+        """Return the first line of those classes, if one of them has a line."""
+        known = (line for line in self.lines if line.label.isdigit() and (places == int(line.label)).any())
+        return next(known, None)
 
 
 @dataclass(frozen=True)

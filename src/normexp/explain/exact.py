@@ -203,7 +203,9 @@ class Exact:
     def _near_twice(self, p: Extended, others: np.longdouble) -> Extended:
         t = self._place
         q = np.exp(p) / np.exp(p).sum()
-        mean = (p * q).sum() - p[t] * q[t]
+        products = p * q
+        products[t] = 0  # and not subtracted: it may be all of the sum
+        mean = products.sum()
         value = p * (p[t] * (q - q[t] + 1) + q * others - mean)
         value[t] = -p[t] * ((1 - q[t]) * others + mean)
         if (i := self._rival) != t:

@@ -197,13 +197,11 @@ def _choose(
     reasons.setdefault(int(order[-1]), []).append("smallest")
     if target is not None:
         reasons.setdefault(target, []).append("target")
-    said: set[tuple[str, str]] = set()
     for key in _TOLD:
         for route, marked in found.get(key, {}).items():
             for mark, places in marked.items():
-                if (key, mark) in said:
+                if np.isin(list(reasons), places).any():
                     continue
-                said.add((key, mark))
                 # The worst of those that lost digits, and otherwise the largest, which matters most.
                 size = errors[key][route] if mark == "L" else np.abs(truths[key].near)
                 worst = int(places[np.argmax(np.nan_to_num(size[places]))])

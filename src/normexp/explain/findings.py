@@ -85,8 +85,9 @@ def _of_a_stage(of: Explanation, stage: Stage) -> Iterator[tuple[str, str, str]]
     for route, marked in stage.marked.items():
         for mark, places in marked.items():
             # Of a long row no two routes may fail at quite the same classes: those that fail alike are told together.
-            alike: object = tuple(places.tolist()) if whole else stage.shown(places).cells[route].state
-            by_mark.setdefault((mark, alike), {})[route] = places
+            if example := stage.shown(places):
+                alike: object = tuple(places.tolist()) if whole else example.cells[route].state
+                by_mark.setdefault((mark, alike), {})[route] = places
     for (mark, _), routes in by_mark.items():
         places = functools.reduce(np.union1d, routes.values())
         if stage.key == "grad":  # what goes wrong with p goes on, but at the target there is a difference
@@ -95,10 +96,11 @@ def _of_a_stage(of: Explanation, stage: Stage) -> Iterator[tuple[str, str, str]]
             places = np.array([of.target])
         elif mark == "N" and stage.key != "p":
             continue
-        line = stage.shown(places)
-        example = f" (class {line.label})" if len(places) > 1 else ""
+        if (line := stage.shown(places)) is None:
+            continue
+        which = f" (class {line.label})" if len(places) > 1 else ""
         where = f"{_SHORT.get(stage.key, stage.title)} at {_classes(places).lower()}{_routes(list(routes), stage)}: "
-        yield mark, stage.key, where + _sentence(of, stage, mark, line, list(routes), example)
+        yield mark, stage.key, where + _sentence(of, stage, mark, line, list(routes), which)
     for line in stage.lines[len(of.shown) :]:
         yield from _of_a_total(of, stage, line)
 

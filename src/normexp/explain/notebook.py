@@ -21,7 +21,8 @@ _STYLE: Final = Markup("""
 .normexp-explain caption { text-align: left; font-weight: bold; }
 .normexp-explain :is(th, td) { text-align: right; padding: 0.1em 0.6em; }
 .normexp-explain tbody tr { border-top: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
-.normexp-explain small { opacity: 0.75; padding-left: 0.4em; }
+.normexp-explain small { padding-left: 0.4em; }
+.normexp-explain [class=''] small { opacity: 0.75; }
 .normexp-explain :is(.O, .N, .D) { color: var(--bad); font-weight: bold; }
 .normexp-explain :is(.L, .U) { color: var(--warn); }
 .normexp-explain .S { color: var(--small); }
@@ -75,7 +76,7 @@ def _row(stage: Stage, line: Line) -> Markup:
 
 
 def _cell(cell: Cell) -> Markup:
-    error = element("small", f"{ulp(cell.ulp)} ULP")
+    error = element("small", f"{ulp(cell.ulp)} ULP".replace("wrong ULP", "wrong"))
     return element("td", say(cell.value), " ", _mark(cell.mark), error, class_=cell.mark)
 
 

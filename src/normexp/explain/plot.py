@@ -83,7 +83,7 @@ def _bars(axes: Axes, of: Explanation, key: str) -> None:
     heights = [float(line.value) for line in lines]
     axes.bar(range(len(lines)), np.nan_to_num(heights), color=_BLUE, label="exact")
     crosses = [x for x, line in enumerate(lines) if any(cell.mark in ("O", "N", "D") for cell in line.cells.values())]
-    axes.plot(crosses, [0] * len(crosses), "x", color=_RED, label="NaN or dead on some route")
+    axes.plot(crosses, [0] * len(crosses), "x", color=_RED, clip_on=False, label="NaN or dead on some route")
     axes.axhline(0, color="#777777", linewidth=0.8)
     axes.set_xticks(range(len(lines)), [str(i) for i in of.shown], fontsize="small")
     axes.set(xlabel="class", title={"p": "p = softmax(x / T)", "grad": "gradient p - y"}[key])
