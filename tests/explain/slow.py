@@ -1,4 +1,4 @@
-"""The same arithmetic a second time, with mpmath: every operation exactly, then rounded by the definition of rounding."""
+"""The same arithmetic a second time, with mpmath: each operation exactly, then rounded by the definition."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def form(request):
 
 @pytest.fixture(autouse=True)
 def many_digits():
-    with mpmath.workdps(5000):  # e^-8000, twice over, beside 1
+    with mpmath.workdps(400):
         yield
 
 
@@ -101,12 +101,16 @@ def close(value, expected):
         )
 
 
-@pytest.mark.parametrize("row", [[20, 0], [1000, -1000], [0.1, 0.2, 0.7], [-50, 30, 30, 1], [3, 3], [0, -800, -700.5]])
+@pytest.mark.parametrize(
+    "row", [[20, 0], [1000, -1000], [0.1, 0.2, 0.7], [-50, 30, 30, 1], [-500, 3, 3, -1], [0, -800, -700.5]]
+)
 @pytest.mark.parametrize("temperature", [1.0, 0.25, 3.0])
 def test_exact_values_are_those_of_mpmath(row, temperature):
     x = np.array(row, np.float64)
     for target in range(x.size):
-        exact, theirs = Exact(x, temperature, target), slow.exact(row, temperature, target)
+        with mpmath.workdps(5000):  # e^-8000, beside 1
+            theirs = slow.exact(row, temperature, target)
+        exact = Exact(x, temperature, target)
         for key in ("exp", "shift", "exp_shift", "p", "log_p", "grad", "twice"):
             near = exact.near(key).near
             for i, value in enumerate(exact.values(key, list(range(x.size)))):

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import ml_dtypes
 import numpy as np
 import pytest
+from flint import arb
 
 from normexp.explain import explain
 from normexp.explain.cells import MARKS
@@ -64,7 +65,8 @@ def test_the_articles_figures():
         e = explain(row, dtype="float64")
         for route in ("naive", "shifted", "log", "normexp"):
             assert [round(value, 4) for value in values(e, "p", route)] == figures
-        assert [one.text for one in e.findings] == ["Nothing goes wrong here."]
+    # The wider row's p next to 1 has a logarithm with a digit less.
+    assert "log p at class 4 (naive): -0.0558908916206519, not -0.0558908916206518: 14 of 15 digits" in said(e)
     loss = explain([-0.5, -0.2, 0, 0.2, 0.5], target=0).stage("log_p").lines[-1]
     assert float(loss.value) == pytest.approx(2.1668357849121094, rel=2**-23)
 
@@ -91,7 +93,7 @@ def test_float16():
     e = explain([1000, -1000], dtype="float16", target=1)
     assert marks(e, "exp", "naive") == "OU"
     assert values(e, "log_p", "log") == [0, -2000]
-    assert float(e.two.times_smaller) > 1e800
+    assert e.two.times_smaller > arb(10) ** 800
     # A difference beyond the largest number, for normexp as well.
     e = explain([60000, -60000], dtype="float16")
     assert marks(e, "shift", "shifted, log") == ".O"
@@ -211,7 +213,7 @@ def test_a_long_row_is_a_short_row_with_lines_left_out(dtype, monkeypatch):
     for few, all_ in zip([*short.stages, short.two.stage], [*whole.stages, whole.two.stage], strict=True):
         for i in short.shown:
             assert few.line(i).exact == all_.line(i).exact
-            assert few.line(i).cells == all_.line(i).cells
+            assert str(few.line(i).cells) == str(all_.line(i).cells)  # NaN is not NaN
         for route, counts in few.others.items():
             left = [
                 line.cells[route].state

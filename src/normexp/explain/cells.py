@@ -24,8 +24,6 @@ MARKS: Final = {
 }
 # Ten units in the last place are one decimal digit.
 _LOST: Final = 10.0
-# As many as tell all numbers of float64 apart.
-_EXACT_DIGITS: Final = 17
 
 
 @dataclass(frozen=True)
@@ -157,6 +155,11 @@ def lines(
     ]
 
 
+def written(exact: arb) -> str:
+    """Return an exact value as text, to as many digits as tell all numbers of float64 apart."""
+    return str(exact.str(17, radius=False))
+
+
 def document(stage: Stage) -> dict[str, Any]:
     """Return a stage for JSON."""
     return {
@@ -165,7 +168,7 @@ def document(stage: Stage) -> dict[str, Any]:
         "lines": [
             {
                 "of": line.label,
-                "exact": line.value.str(_EXACT_DIGITS, radius=False),
+                "exact": written(line.value),
                 "routes": {route: vars(cell) for route, cell in line.cells.items()},
             }
             for line in stage.lines

@@ -171,7 +171,7 @@ class Exact:
         """Enclose the loss after a softmax layer, and make the function that encloses its gradient.
 
         With q = softmax(p) the gradient by x_i / T is p_i sum_j p_j (g_i - g_j), g = q - y; so written that nothing
-        cancels where p is next to 0 or 1: by 1 - p at the target, and term by term for the largest of the others.
+        cancels where p is next to 0 or 1: by 1 - p at the target, and term by term for the largest of the others and its equals.
         """
         t = self._place
         p = self._row.softmax()
@@ -191,12 +191,15 @@ class Exact:
 
         def gradient(places: list[int]) -> list[arb]:
             with ctx.workprec(_BITS):
-                known = {t: p[t] * (minus_others * (1 - q_t) - mean), **({} if i == t else {i: rival()})}
-                return [
-                    known[j] if j in known else p[j] * (p[t] * (q - q_t + 1) - minus_others * q - mean)
-                    for j in places
-                    for q in [exps[j] / total]
-                ]
+                at_target = p[t] * (minus_others * (1 - q_t) - mean)
+                at_rivals = None if i == t else rival()
+                values = []
+                for j in places:
+                    q = exps[j] / total
+                    others = p[j] * (p[t] * (q - q_t + 1) - minus_others * q - mean)
+                    tied = at_rivals is not None and self._x[j] == self._x[i]
+                    values.append(at_target if j == t else at_rivals if tied else others)
+                return values
 
         return loss, gradient
 
@@ -211,7 +214,9 @@ class Exact:
         if (i := self._rival) != t:
             rest = p * (q[i] - q)
             rest[[t, i]] = 0
-            value[i] = p[i] * (p[t] * (q[i] - q[t] + 1) + rest.sum())
+            tied = self._x == self._x[i]
+            tied[t] = False
+            value[tied] = p[i] * (p[t] * (q[i] - q[t] + 1) + rest.sum())
         return np.asarray(value)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import normexp
 from normexp._arrays import Array
-from normexp.explain.cells import MARKS, Line, Stage, Truth, document, lines, marks, near_errors
+from normexp.explain.cells import MARKS, Line, Stage, Truth, document, lines, marks, near_errors, written
 from normexp.explain.exact import Exact, Facts
 from normexp.explain.findings import findings
 from normexp.explain.formats import STATES, Format, extended
@@ -106,7 +106,7 @@ class Explanation:
         return next(stage for stage in self.stages if stage.key == key)
 
     def document(self) -> dict[str, Any]:
-        """Return all of it as numbers and text, for JSON."""
+        """Return all of it, for JSON; what is exact as text of 17 digits, which may be beyond any float."""
         facts, two = self.facts, self.two
         return {
             "normexp": normexp.__version__,
@@ -116,17 +116,17 @@ class Explanation:
             "target": self.target,
             "logits": {str(i): float(self.x[i]) for i in self.shown},
             "largest": facts.largest,
-            "gap": float(facts.gap),
-            "range": float(facts.span),
-            "logsumexp": float(facts.logsumexp),
-            "entropy": float(facts.entropy),
-            "effective_classes": float(facts.effective),
+            "gap": written(facts.gap),
+            "range": written(facts.span),
+            "logsumexp": written(facts.logsumexp),
+            "entropy": written(facts.entropy),
+            "effective_classes": written(facts.effective),
             "stages": [document(stage) for stage in self.stages],
             "softmax_before_loss": two
             and {
                 **document(two.stage),
-                "lowest_loss": float(two.floor),
-                "times_smaller": None if two.times_smaller is None else float(two.times_smaller),
+                "lowest_loss": written(two.floor),
+                "times_smaller": None if two.times_smaller is None else written(two.times_smaller),
             },
             "findings": [vars(one) for one in self.findings],
         }

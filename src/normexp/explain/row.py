@@ -109,9 +109,7 @@ def checked(
     if target is not None:
         place = as_integer(target, "target must be an integer, the index of a class")
         if not 0 <= place < array.size:
-            raise BadRowError(
-                f"target {place} is out of range: there are {array.size:,} classes, 0 to {array.size - 1}"
-            )
+            raise BadRowError(f"target {place} is out of range: the {array.size:,} classes are 0 to {array.size - 1}")
         target = place
     return logits.astype(np.longdouble), name, _temperature(temperature, name), target
 
