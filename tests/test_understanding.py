@@ -62,7 +62,9 @@ def test_both_languages_show_the_same(kind: str) -> None:
 
 def test_both_languages_have_the_same_numbers() -> None:
     """Those of the tables and of the prose; the headings are as many."""
-    texts = [re.sub(r"^```.*?^```$", "", (DOCS / page).read_text(encoding="utf-8"), flags=re.M | re.S) for page in PAGES]
+    texts = [
+        re.sub(r"^```.*?^```$", "", (DOCS / page).read_text(encoding="utf-8"), flags=re.M | re.S) for page in PAGES
+    ]
     numbers = [sorted(re.findall(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?", text, re.A)) for text in texts]
     assert numbers[0] == numbers[1]
     assert texts[0].count("\n## ") == texts[1].count("\n## ") == 9

@@ -274,7 +274,7 @@ def large(tmp_path_factory):
     ids=" ".join,
 )
 def test_it_takes_no_second(arguments, large):
-    """The bar is 1 s on an idle machine: 0.3 s there for short rows, 0.8 for long ones. Twice that, the best of three."""
+    """The bar is 1 s on an idle machine: 0.3 s for short rows, 0.8 s for long ones. Twice that, best of three."""
     if arguments[0] == "--row":
         arguments = ["--file", large, *arguments]
     took = []

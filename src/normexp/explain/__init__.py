@@ -65,8 +65,8 @@ def explain(
     >>> from normexp.explain import explain
     >>> confident = explain([20, 0], target=0)
     >>> loss = confident.stage("log_p").lines[-1]
-    >>> loss.exact, loss.cells["log"].value, float(f"{loss.cells['normexp'].value:.4g}")
-    ('2.061e-09', 0.0, 2.061e-09)
+    >>> loss.exact, loss.cells["log"].state, float(f"{loss.cells['normexp'].value:.4g}")
+    ('2.061e-09', 'zero', 2.061e-09)
     >>> print(confident.findings[-1].text)
     p - y at class 0 (naive, shifted, log): it is -2.061e-09, but p rounds to 1 and p - 1 to 0: the gradient is dead.
     """

@@ -171,7 +171,8 @@ class Exact:
         """Enclose the loss after a softmax layer, and make the function that encloses its gradient.
 
         With q = softmax(p) the gradient by x_i / T is p_i sum_j p_j (g_i - g_j), g = q - y; so written that nothing
-        cancels where p is next to 0 or 1: by 1 - p at the target, and term by term for the largest of the others and its equals.
+        cancels where p is next to 0 or 1: by 1 - p at the target, and term by term for the largest of
+        the others and its equals.
         """
         t = self._place
         p = self._row.softmax()
@@ -192,13 +193,14 @@ class Exact:
         def gradient(places: list[int]) -> list[arb]:
             with ctx.workprec(_BITS):
                 at_target = p[t] * (minus_others * (1 - q_t) - mean)
-                at_rivals = None if i == t else rival()
-                values = []
+                at_rivals = at_target if i == t else rival()
+                values: list[arb] = []
                 for j in places:
                     q = exps[j] / total
-                    others = p[j] * (p[t] * (q - q_t + 1) - minus_others * q - mean)
-                    tied = at_rivals is not None and self._x[j] == self._x[i]
-                    values.append(at_target if j == t else at_rivals if tied else others)
+                    if j == t or self._x[j] == self._x[i]:
+                        values.append(at_target if j == t else at_rivals)
+                    else:
+                        values.append(p[j] * (p[t] * (q - q_t + 1) - minus_others * q - mean))
                 return values
 
         return loss, gradient
