@@ -191,7 +191,9 @@ class _Sweep:
     def _room(self, pieces: list[slice]) -> Tensor:
         """Return memory for the logits of the largest piece."""
         most = max((piece.stop - piece.start for piece in pieces), default=0)
-        return torch.empty(most * len(self.weight), dtype=self.products.held)
+        held = self.products.held
+        # NumPy asks the system for large pages (Linux), PyTorch does not: logits class by class touch one page each.
+        return torch.from_numpy(np.empty(most * len(self.weight) * held.itemsize, np.uint8)).view(held)
 
     def _part(self, room: Tensor, rows: slice) -> Tensor:
         """Return what these rows need of it."""
