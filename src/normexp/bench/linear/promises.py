@@ -17,9 +17,11 @@ _SHARE: Final = 16
 
 # Two sums of the same products in another order have errors of the same size, and which is the larger is chance.
 _LUCK: Final = 1.02
-# The norm of n errors of one kind is known to 1 / sqrt(2 n), the ratio of two norms to sqrt(2) times that; four times
-# this happens once in 16,000.
+# The logarithm of the norm of n errors of one kind is known to 1 / sqrt(2 n), that of the ratio of two norms to sqrt(2)
+# times that; four times this happens once in 16,000.
 _DEVIATIONS: Final = 4.0
+_SIGNIFICAND: Final = {"float16": 11, "bfloat16": 8, "float32": 24}
+"""Bits: rounding to these formats is an error of at most 2 to the minus so many, relative to an element."""
 
 
 @dataclass
@@ -76,14 +78,23 @@ def hold_errors(
     allowed = {
         # One number may be right by chance: then an error is allowed that no way can promise to be below.
         "loss": max(_LUCK * theirs.loss, _roundings(problem)),
-        "hidden": (_LUCK + _DEVIATIONS / math.sqrt(elements[0])) * theirs.hidden,
-        "weight": (_LUCK + _DEVIATIONS / math.sqrt(elements[1])) * theirs.weight,
+        "hidden": _allowed(problem, theirs.hidden, elements[0]),
+        "weight": _allowed(problem, theirs.weight, elements[1]),
     }
     for what, most in allowed.items():
         error = getattr(ours, what)
         said = what if what == "loss" else f"gradient by {what}"
-        # The exact zero of a single class has no error.
         promises.hold(f"error of the {said} {error:.2g} ({peer}: {getattr(theirs, what):.2g})", error <= most)
+
+
+def _allowed(problem: Problem, error: float, elements: int) -> float:
+    """Return how large the error of a gradient may be beside that of another way, over so many elements.
+
+    Of a few elements all may have been rounded to the right side by chance; of one of them it is no fault to be rounded
+    to the other.
+    """
+    one = 2.0 ** -_SIGNIFICAND[problem.dtype.name] / math.sqrt(elements)
+    return _LUCK * math.exp(_DEVIATIONS / math.sqrt(elements)) * max(error, one)
 
 
 def _roundings(problem: Problem) -> float:
