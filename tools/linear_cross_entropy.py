@@ -15,6 +15,10 @@ from typing import Any
 
 MIB = 2**20
 NAME = "linear_cross_entropy"
+LEGEND = """\
+Median time of forward and backward (over normexp's in the same round, the median of these ratios), and memory: the peak
+beside the arguments / the peak beside arguments and gradients, in MiB.
+"""
 BEGIN, END = "<!-- the bench's figures -->\n", "<!-- end of the bench's figures -->\n"
 
 
@@ -65,7 +69,7 @@ def replace_table(page: Path, made: str) -> None:
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         sys.exit(f"{page}: has no table between {BEGIN.strip()} and {END.strip()}")
     before, _, rest = text.partition(BEGIN)
-    page.write_text(f"{before}{BEGIN}\n{made}\n{END}{rest.partition(END)[2]}")
+    page.write_text(f"{before}{BEGIN}\n{LEGEND}\n{made}\n{END}{rest.partition(END)[2]}")
 
 
 def draw(found: list[dict[str, Any]], folder: Path) -> None:

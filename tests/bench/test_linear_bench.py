@@ -20,6 +20,7 @@ from normexp.bench.linear.exact import Errors, Exact
 from normexp.bench.linear.peers import PEERS, UNFUSED, scope
 from normexp.bench.linear.problem import DEFAULT_SHAPE, OPERATION, Problem
 from normexp.bench.linear.promises import MIB, LinearPromises, hold_errors, hold_memory, memory_bound
+from normexp.bench.plan import cores
 
 SHAPES = [(64, 32, 500), (5, 3, 7), (1, 1, 1), (1, 40, 30), (33, 8, 1)]
 linux = pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the system does not tell")
@@ -280,6 +281,12 @@ def test_products_take_the_threads_asked_for():
     with scope(Problem.make((2, 2, 2), "float32", 1, "numpy"))():
         pools = [one for one in threadpoolctl.threadpool_info() if one["user_api"] == "blas"]
         assert {one["num_threads"] for one in pools} == {1}
+
+
+def test_the_package_that_sets_the_threads_is_named(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    assert run("--threads", str(1 + cores())) == 2
+    assert "--threads of linear_cross_entropy's products needs threadpoolctl: pip install" in capsys.readouterr().err
 
 
 def test_the_plan(monkeypatch):

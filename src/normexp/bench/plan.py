@@ -102,6 +102,8 @@ def plan(args: argparse.Namespace) -> Plan:
     for package in ("torch", *(("sklearn",) if made.batches else ())) if front == "torch" else ():
         if find_spec(package) is None:
             raise ValueError(f'--front torch needs {package}: pip install "normexp[torch]" scikit-learn')
+    if linear and front == "numpy" and made.threads != cores() and find_spec("threadpoolctl") is None:
+        raise ValueError(f"--threads of {OPERATION}'s products needs threadpoolctl: pip install threadpoolctl")
     if "bfloat16" in dtypes and find_spec("ml_dtypes") is None:
         raise ValueError("--dtype bfloat16 needs ml_dtypes: pip install ml_dtypes")
     return made
