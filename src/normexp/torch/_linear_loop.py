@@ -233,9 +233,7 @@ class _Sweep:
         each = None if self.each is None else torch.empty(len(labels), dtype=products.wide)
         upstream = None if self.upstream is None else self.upstream[rows].to(products.wide).contiguous()
         weight = None if self.class_weight is None else torch.from_numpy(self.class_weight)
-        loss = products.losses(
-            labels, weight, self.gain, upstream=upstream, each=each, with_gradient=self.any_wanted
-        )
+        loss = products.losses(labels, weight, self.gain, upstream=upstream, each=each, with_gradient=self.any_wanted)
         if self.each is not None and each is not None:
             self.each[rows] = each
         if self.by_bias is not None:

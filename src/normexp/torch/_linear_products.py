@@ -83,7 +83,7 @@ class InBlocks(Products):
     def block(self, rows: slice) -> Tensor:
         """Return logits of some of the chunk's rows, which may be overwritten."""
 
-    def keep(self, rows: slice, gradient: Tensor) -> None:  # noqa: B027 - most gave the place itself
+    def keep(self, rows: slice, gradient: Tensor) -> None:
         """Take the gradient by those logits, in the tensor that `block` gave."""
 
 
