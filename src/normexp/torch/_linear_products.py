@@ -118,7 +118,7 @@ class _Plain(InBlocks):
 
 
 class _ByRows(Products):
-    """bfloat16, (n, V): oneDNN copies no weights, so that few rows cost little, and rows are what the engine likes best."""
+    """bfloat16, (n, V): oneDNN copies no weights, so that few rows cost little, and rows suit the engine best."""
 
     held, axis = torch.bfloat16, 1
 
