@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from normexp.check.event import Event, Problem
 from normexp.check.finding import Finding, Note
@@ -15,13 +15,15 @@ from normexp.check.rules import MODULES
 from normexp.check.source import Source
 
 
-def analyse(sources: Sequence[Source]) -> Iterator[Finding | Note]:
+def analyse(sources: Sequence[Source], entries: Collection[str] | None = None) -> Iterator[Finding | Note]:
     """Find what is wrong in files that are checked together.
 
     Parameters
     ----------
     sources : sequence of Source
         The files of one or several projects. They may import each other.
+    entries : collection of str, optional
+        The paths of those to go through; the others are looked into where these import them. All by default.
 
     Yields
     ------
@@ -45,6 +47,8 @@ def analyse(sources: Sequence[Source]) -> Iterator[Finding | Note]:
     checked, followed = relevant(sources)
     interpreter = Interpreter(Project(followed), report)
     for source in checked:
+        if entries is not None and source.path not in entries:
+            continue
         note = interpreter.check(source)
         if note is not None:
             yield Note(source.path, note.line, note.message)

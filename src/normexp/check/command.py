@@ -9,13 +9,13 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from normexp._whole_file import WholeFile, check_apart
+from normexp.check.formats import FORMATS, render
 
 if TYPE_CHECKING:
     from normexp.check.config import Config
     from normexp.check.finding import Note
     from normexp.check.report import Report
 
-_FORMATS: Final = ("text", "json", "github", "sarif")
 # A fix may bring forth another: log(exp(x) / sum(exp(x))) takes two rounds. Sound fixes do not take so many.
 _ROUNDS: Final = 10
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="apply only these rules: codes (NX101), beginnings of codes (NX1) or names, by commas; may be repeated",
     )
     parser.add_argument("--ignore", action="append", default=[], metavar="CODE", help="do not apply these, likewise")
-    parser.add_argument("--format", metavar="NAME", default="text", help=f"{', '.join(_FORMATS)} (default: text)")
+    parser.add_argument("--format", metavar="NAME", default="text", help=f"{', '.join(FORMATS)} (default: text)")
     parser.add_argument("--output", metavar="FILE", help="write the report to this file")
     parser.add_argument("--fix", action="store_true", help="repair what can be without changing what is computed")
     parser.add_argument("--unsafe-fixes", action="store_true", help="with --fix: also repair what changes it")
@@ -64,9 +64,9 @@ def main(args: argparse.Namespace) -> int:
             return 0
         if not args.paths:
             raise ValueError("needs a PATH: a file or a folder, such as . for this one")
-        if args.format not in _FORMATS:
+        if args.format not in FORMATS:
             raise ValueError(
-                f"--format must be {', '.join(_FORMATS)}, not {args.format!r}{did_you_mean(args.format, _FORMATS)}"
+                f"--format must be {', '.join(FORMATS)}, not {args.format!r}{did_you_mean(args.format, FORMATS)}"
             )
         if args.unsafe_fixes and not args.fix:
             raise ValueError("--unsafe-fixes goes with --fix")
@@ -84,7 +84,7 @@ def main(args: argparse.Namespace) -> int:
             return _refuse(f"cannot write --output {args.output!r}: {error.strerror}")
         try:
             report = _checked(args, config)
-        except ValueError as error:
+        except (ValueError, MemoryError) as error:
             return _refuse(str(error))
         return _write(report, args.format, args.output, file)
 
@@ -111,9 +111,7 @@ def _checked(args: argparse.Namespace, config: Config) -> Report:
 
 
 def _write(report: Report, form: str, path: str | None, file: WholeFile | None) -> int:
-    from normexp.check.formats import FORMATS
-
-    text = FORMATS[form](report)
+    text = render(report, form)
     if form != "sarif":  # which has them inside
         _say(report.notes)
     if file is None:

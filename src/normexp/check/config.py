@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -107,6 +106,8 @@ def _nearest(paths: Iterable[str]) -> tuple[Path | None, dict[str, Any]]:
         file = folder / _FILE
         if not file.is_file():
             continue
+        import tomllib  # here, because it takes 10 ms
+
         try:
             document = tomllib.loads(file.read_text(encoding="utf-8"))
         except OSError as error:

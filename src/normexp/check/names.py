@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from normexp.check.rule import Rule
 from normexp.check.rules import RULES
@@ -42,6 +41,8 @@ def spellings() -> list[str]:
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
     """Return a suggestion in brackets, or nothing."""
+    from difflib import get_close_matches  # here, because most often nothing is misspelt
+
     by_lower = {one.lower(): one for one in words}
     close = get_close_matches(word.lower(), by_lower, n=1)
     return f" (did you mean {by_lower[close[0]]!r}?)" if close else ""

@@ -75,6 +75,36 @@ class Source:
         return number, line - first + 1
 
 
+_EMPTY: Final = ast.Module([], [])
+
+
+class Unread(Source):
+    """A file that is read when something asks for what is in it; it is empty if that fails."""
+
+    def __init__(self, path: str) -> None:
+        object.__setattr__(self, "path", path)
+
+    def __getattr__(self, name: str) -> object:
+        # Called for what has no value yet. The tree takes the time, and most often nobody asks for it.
+        if name != "tree" and not self.path.endswith(NOTEBOOK):
+            found = Source(self.path, text := _text(self.path), tuple(text.split("\n")), _EMPTY)
+            slots = ("text", "lines", "cells")
+        else:
+            found = read(self.path)[0] or Source(self.path, "", ("",), _EMPTY)
+            slots = ("text", "lines", "cells", "tree")
+        for slot in slots:
+            object.__setattr__(self, slot, getattr(found, slot))
+        return object.__getattribute__(self, name)
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, "rb") as stream:
+            return decode(stream.read(MAX_BYTES))
+    except (OSError, CannotParseError):
+        return ""
+
+
 def read(file: str | os.PathLike[str], path: str | None = None) -> tuple[Source | None, list[Note]]:
     """Read and parse a file.
 

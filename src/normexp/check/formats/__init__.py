@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Final
 
-from normexp.check.formats import github, json, sarif, text
 from normexp.check.report import Report
 
-FORMATS: Final[Mapping[str, Callable[[Report], str]]] = {
-    "text": text.render,
-    "json": json.render,
-    "github": github.render,
-    "sarif": sarif.render,
-}
+FORMATS: Final = ("text", "json", "github", "sarif")
+
+
+def render(report: Report, form: str) -> str:
+    """Write a report in one of the formats, by the module of its name."""
+    text: str = import_module(f"normexp.check.formats.{form}").render(report)
+    return text
