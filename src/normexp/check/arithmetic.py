@@ -61,7 +61,7 @@ def _keeping(made: Tensor, op: ast.operator, left: Value, right: Value, one: Ten
         if isinstance(right, Constant) or other.kind is Kind.LOGITS or isinstance(op, ast.Mult | ast.Div):
             return _as(made, one)
     if other.kind is Kind.LOGITS and (
-        isinstance(left, Constant) and isinstance(op, ast.Add | ast.Mult) or isinstance(op, ast.Mult)
+        isinstance(op, ast.Mult) or (isinstance(left, Constant) and isinstance(op, ast.Add))
     ):
         return _as(made, other)
     for value, constant in ((one, number(right)), (other, number(left))):
@@ -100,7 +100,9 @@ def _quotient(made: Tensor, one: Tensor, other: Tensor, place: Place) -> Tensor:
 
 def shifted(exponent: Term) -> bool:
     """Tell whether something was subtracted that may be the maximum: then exp does not overflow."""
-    return any(part.operation in ("subtract", "maximum", "clamp", "negative", "log_softmax") for part in exponent.parts())
+    return any(
+        part.operation in ("subtract", "maximum", "clamp", "negative", "log_softmax") for part in exponent.parts()
+    )
 
 
 def compare(op: ast.cmpop, left: Value, right: Value) -> bool | None:
@@ -109,7 +111,11 @@ def compare(op: ast.cmpop, left: Value, right: Value) -> bool | None:
     if isinstance(op, ast.Is | ast.IsNot) and isinstance(right, Constant) and right.value is None:
         if isinstance(left, Constant):
             return (left.value is None) is isinstance(op, ast.Is)
-        return isinstance(op, ast.IsNot) if isinstance(left, objects) or (isinstance(left, Tensor) and left.known) else None
+        return (
+            isinstance(op, ast.IsNot)
+            if isinstance(left, objects) or (isinstance(left, Tensor) and left.known)
+            else None
+        )
     if isinstance(op, ast.In | ast.NotIn) and isinstance(left, Constant):
         if isinstance(right, List | Tuple) and all(isinstance(item, Constant) for item in right.items):
             return (left in right.items) is isinstance(op, ast.In)

@@ -244,9 +244,13 @@ class Expressions(Machine):
 
     def _dict_comprehension(self, node: ast.DictComp, frame: Frame) -> Value:
         contents: dict[object, Value] = {}
-        for pair in self._generated(node.generators, [node.key, node.value], frame, lambda values: Tuple(tuple(values))):
+        for pair in self._generated(
+            node.generators, [node.key, node.value], frame, lambda values: Tuple(tuple(values))
+        ):
             found = pair.item if isinstance(pair, Rest) else pair
-            if isinstance(found, Tuple) and isinstance(found.items[1], Tensor | Constant | Tuple | List | Made | Instance | OneOf | Dictionary):
+            if isinstance(found, Tuple) and isinstance(
+                found.items[1], Tensor | Constant | Tuple | List | Made | Instance | OneOf | Dictionary
+            ):
                 key = found.items[0].value if isinstance(found.items[0], Constant) else OPEN
                 contents[key] = join(contents[key], found.items[1]) if key in contents else found.items[1]
             else:
@@ -337,9 +341,48 @@ _METHODS: Final[dict[type[ast.expr], Callable[..., Value]]] = {
 }
 
 _BUILTINS: Final = frozenset(
-    "abs all any bool dict enumerate filter float frozenset getattr hasattr int isinstance len list map max min next iter"
-    " object open pow print property range reversed round set setattr sorted staticmethod classmethod str sum super tuple"
-    " type vars zip".split()
+    [
+        "abs",
+        "all",
+        "any",
+        "bool",
+        "dict",
+        "enumerate",
+        "filter",
+        "float",
+        "frozenset",
+        "getattr",
+        "hasattr",
+        "int",
+        "isinstance",
+        "len",
+        "list",
+        "map",
+        "max",
+        "min",
+        "next",
+        "iter",
+        "object",
+        "open",
+        "pow",
+        "print",
+        "property",
+        "range",
+        "reversed",
+        "round",
+        "set",
+        "setattr",
+        "sorted",
+        "staticmethod",
+        "classmethod",
+        "str",
+        "sum",
+        "super",
+        "tuple",
+        "type",
+        "vars",
+        "zip",
+    ]
 )
 
 

@@ -62,16 +62,16 @@ class Interpreter(Calls):
 
     def _check(self, source: Source) -> Note | None:
         scope = self._attempt(lambda: self._module(source))
-        notes = [scope] if isinstance(scope, Note) else []
+        notes: list[Note | None] = [scope]
         module = self._modules[source]
         self.defined.setdefault(source, [])
         for statement in source.tree.body:
             if isinstance(statement, ast.If) and _is_main(statement.test):
                 body = statement.body
                 notes.append(self._attempt(partial(self.execute, body, Frame(module))))
-        mentioned = _mentioned(source.tree)
-        for roots in (True, False):
-            for entry in self._entries(source, mentioned if roots else frozenset()):
+        mentioned, called = _mentioned(source.tree)
+        for left in (mentioned, called, frozenset[str]()):
+            for entry in self._entries(source, left):
                 notes.append(self._attempt(entry))
         for entry in self._skipped(source):
             notes.append(self._attempt(entry))
@@ -163,7 +163,7 @@ class Interpreter(Calls):
     def bring_in(self, node: ast.Import | ast.ImportFrom, scope: Scope) -> None:  # noqa: D102
         if isinstance(node, ast.Import):
             for alias in node.names:
-                self._import(alias, scope)
+                self._import_module(alias, scope)
             return
         source = self._project.find(scope.home.source, node.module or "", node.level)
         home = scope.home
@@ -193,13 +193,15 @@ class Interpreter(Calls):
             return Tensor(term=term("import", node.level, inner))
         return Library(registry.canonical(inner))
 
-    def _import(self, alias: ast.alias, scope: Scope) -> None:
+    def _import_module(self, alias: ast.alias, scope: Scope) -> None:
         source = self._project.find(scope.home.source, alias.name, 0)
         top = alias.name.partition(".")[0]
         if source is None:
             scope.home.roots.add(top)
         if alias.asname is not None:
-            value: Value = Library(registry.canonical(alias.name)) if source is None else ModuleValue(self._module(source))
+            value: Value = (
+                Library(registry.canonical(alias.name)) if source is None else ModuleValue(self._module(source))
+            )
             self.memory.write(scope.names, alias.asname, value)
             return
         if source is None or source is self._project.find(scope.home.source, top, 0):
@@ -222,12 +224,18 @@ def _is_main(test: ast.expr) -> bool:
     return any(isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(test))
 
 
-def _mentioned(tree: ast.Module) -> frozenset[str]:
-    names = {"__init__"}
+def _mentioned(tree: ast.Module) -> tuple[frozenset[str], frozenset[str]]:
+    """Collect the names that a file reads, and those among them that it calls."""
+    names, called = {"__init__"}, {"__init__"}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name):
+                called.add(node.func.id)
+            elif isinstance(node.func, ast.Attribute):
+                called.add(node.func.attr)
+        elif isinstance(node, ast.Name):
             if isinstance(node.ctx, ast.Load):
                 names.add(node.id)
         elif isinstance(node, ast.Attribute):
             names.add(node.attr)
-    return frozenset(names)
+    return frozenset(names), frozenset(called)

@@ -50,7 +50,11 @@ def join(one: Value, other: Value) -> Value:
 def join_items(one: tuple[Value | Rest, ...], other: tuple[Value | Rest, ...]) -> tuple[Value | Rest, ...]:
     """Join two sequences; of unlike ones the equal items at both ends are kept."""
     if len(one) == len(other) and not any(isinstance(item, Rest) for item in (*one, *other)):
-        return tuple(join(a, b) for a, b in zip(one, other, strict=True) if not isinstance(a, Rest | None) and not isinstance(b, Rest))
+        return tuple(
+            join(a, b)
+            for a, b in zip(one, other, strict=True)
+            if not isinstance(a, Rest | None) and not isinstance(b, Rest)
+        )
     shorter = min(len(one), len(other))
     head = 0
     while head < shorter and _alike(one[head], other[head]):
@@ -64,7 +68,9 @@ def join_items(one: tuple[Value | Rest, ...], other: tuple[Value | Rest, ...]) -
 
 
 def _alike(one: Value | Rest, other: Value | Rest) -> bool:
-    return one is other or one == other or (isinstance(one, Made) and isinstance(other, Made) and _same_site(one, other))
+    return (
+        one is other or one == other or (isinstance(one, Made) and isinstance(other, Made) and _same_site(one, other))
+    )
 
 
 def _tensors(one: Tensor, other: Tensor) -> Tensor:

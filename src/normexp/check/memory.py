@@ -1,4 +1,4 @@
-"""Writes that can be taken back: how the two branches of an ``if`` start from the same state and are joined after it."""
+"""Writes that can be taken back, so that the branches of an ``if`` start from one state and are joined after it."""
 
 from __future__ import annotations
 

@@ -108,7 +108,11 @@ class Objects(Statements):
                 found = self.find(base, name)
                 if isinstance(found, Function):
                     return Bound(found, receiver)
-        if isinstance(receiver, Instance) and name in ("forward", "__call__", "call") and "@base" in receiver.attributes:
+        if (
+            isinstance(receiver, Instance)
+            and name in ("forward", "__call__", "call")
+            and "@base" in receiver.attributes
+        ):
             return receiver.attributes["@base"]
         return Method(Super(cls, receiver), name)
 
@@ -198,7 +202,9 @@ class Objects(Statements):
         items = value.items if isinstance(value, List | Tuple) else registry.contained(value)
         if items is None:
             return Tensor()
-        bounds = [None if part is None else self.evaluate(part, frame) for part in (index.lower, index.upper, index.step)]
+        bounds = [
+            None if part is None else self.evaluate(part, frame) for part in (index.lower, index.upper, index.step)
+        ]
         known = all(bound is None or integer(bound) is not None or bound == NONE for bound in bounds)
         if not known or any(isinstance(item, Rest) for item in items):
             return List({0: (Rest(Tensor()),)})

@@ -9,7 +9,9 @@ from typing import Final
 from normexp.check.source import Source
 
 # Known by their tables; a file of the project is never taken for one of them.
-LIBRARIES: Final = frozenset({"torch", "numpy", "scipy", "jax", "optax", "flax", "tensorflow", "keras", "math", "lightning"})
+LIBRARIES: Final = frozenset(
+    {"torch", "numpy", "scipy", "jax", "optax", "flax", "tensorflow", "keras", "math", "lightning"}
+)
 
 
 class Project:

@@ -89,7 +89,9 @@ def viewed(value: Tensor, shape: tuple[Value, ...]) -> Tensor:
     if rank == 1:
         # Flat: no axis is left, but of a batch of one.
         return made.but(kind=Kind.UNKNOWN) if value.rank is not None and value.rank > 1 else made.but(axis=None)
-    if rank == 2 and (value.axis in (-1, 2, 3) or (value.rank is not None and value.axis % value.rank == value.rank - 1)):
+    if rank == 2 and (
+        value.axis in (-1, 2, 3) or (value.rank is not None and value.axis % value.rank == value.rank - 1)
+    ):
         return made.but(axis=-1)
     return made.but(axis=None if value.axis == 1 else value.axis)
 

@@ -167,9 +167,7 @@ class Statements(Expressions):
             statement = Place(frame.source, owner)
             fill = Fill(filled, statement)
             self.assign(owner, old.but(kind=Kind.UNKNOWN, fill=fill, origin=None, trace=(), term=unknown()), frame)
-            self.report(
-                Event("masked_fill", "[...] =", place.source, owner, {"input": old, "value": value}, Tensor())
-            )
+            self.report(Event("masked_fill", "[...] =", place.source, owner, {"input": old, "value": value}, Tensor()))
         elif old.known or old.term.operation != "unknown":
             kept = isinstance(value, Tensor) and value.kind is old.kind and old.kind is Kind.LOGITS
             self.assign(owner, old.but(term=unknown()) if kept else Tensor(rank=old.rank), frame)
@@ -209,10 +207,7 @@ class Statements(Expressions):
     def _for(self, node: ast.For | ast.AsyncFor, frame: Frame) -> Flow:
         iterated = self.evaluate(node.iter, frame)
         items = self.items(iterated)
-        if items is not None:
-            rounds = list(items)
-        else:
-            rounds = [self.element(iterated)] * 2
+        rounds = list(items) if items is not None else [self.element(iterated)] * 2
         return self._loop([(node.target, item) for item in rounds], node.body, node.orelse, frame, items is None)
 
     def _while(self, node: ast.While, frame: Frame) -> Flow:
@@ -248,8 +243,7 @@ class Statements(Expressions):
         frame.left.pop()
         if orelse:
             self.execute(orelse, frame)
-        # A body that always returns does so only if the loop runs.
-        return Flow.NEXT if flow is not Flow.RETURN else Flow.NEXT
+        return Flow.NEXT  # a body that always returns does so only if the loop runs
 
     def _return(self, node: ast.Return, frame: Frame) -> Flow:
         value = self.evaluate(node.value, frame) if node.value is not None else NONE

@@ -28,6 +28,9 @@ from normexp.check.values import (
     truth,
 )
 
+MATRIX: Final = "matrix"
+"""The term of what NumPy calls a matrix: no axis of it is ever dropped."""
+
 Along = tuple[int, tuple[str, ...]]
 """Where an axis is given: by position (-1: not), by these names."""
 
@@ -197,6 +200,8 @@ def reduce(call: Call, operation: Reduction, along: Along, keepdims: Along) -> T
         axis = UNKNOWN_AXIS
     given = call.get(keepdims[0], *keepdims[1])
     keeps: bool | str = False if given is None else (UNKNOWN_AXIS if truth(given) is None else bool(truth(given)))
+    if any(part.operation == MATRIX for part in value.term.parts()):
+        keeps = True
     made = term(operation, value.term, axis, keeps)
     if not isinstance(axis, int):
         return Tensor(half=value.half, term=made, rank=0 if axis is None and keeps is False else None)

@@ -6,6 +6,7 @@ from typing import Final
 
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.libraries.effects import (
+    MATRIX,
     activation,
     argmax,
     clamp,
@@ -33,6 +34,11 @@ def _maximum(call: Call) -> Value:
 
 def _expand(call: Call) -> Value:
     return added_axis(call.tensor(0, "a"), call.integer(1, "axis"))
+
+
+def _matrix(call: Call) -> Value:
+    """Make a matrix: it always has two axes, and sums keep them."""
+    return Tensor(rank=2, term=term(MATRIX, call.tensor(0).term))
 
 
 ELEMENTWISE: Final[dict[str, Effect]] = {
@@ -67,6 +73,7 @@ ELEMENTWISE: Final[dict[str, Effect]] = {
 FUNCTIONS: Final[dict[str, Effect]] = {
     **{f"numpy.{name}": effect for name, effect in ELEMENTWISE.items()},
     **{f"numpy.{name}": keep for name in ("array", "asarray", "copy", "ascontiguousarray")},
+    **{f"numpy.{name}": _matrix for name in ("matrix", "asmatrix", "mat", "bmat")},
     "numpy.float64": keep,
     "numpy.float32": keep,
     "math.exp": exp,

@@ -239,7 +239,7 @@ def dictionary_method(call: Call) -> Value:
         case "get" | "pop" | "setdefault":
             default = call.get(1, "default") or NONE
             if isinstance(key, Constant):
-                return contents.get(key.value, default if OPEN not in contents else contents[OPEN])
+                return contents.get(key.value, contents.get(OPEN, default))
             joined: Value = default
             for item in contents.values():
                 joined = join(joined, item)

@@ -50,12 +50,50 @@ _ALIASES: Final = (
 )
 
 OF_MODULES: Final = frozenset(
-    "to cuda cpu train eval half float double bfloat16 requires_grad_ apply share_memory add_module register_module"
-    " parameters state_dict load_state_dict modules children named_parameters zero_grad register_buffer append"
-    " load_from_checkpoint __init__".split()
+    [
+        "to",
+        "cuda",
+        "cpu",
+        "train",
+        "eval",
+        "half",
+        "float",
+        "double",
+        "bfloat16",
+        "requires_grad_",
+        "apply",
+        "share_memory",
+        "add_module",
+        "register_module",
+        "parameters",
+        "state_dict",
+        "load_state_dict",
+        "modules",
+        "children",
+        "named_parameters",
+        "zero_grad",
+        "register_buffer",
+        "append",
+        "load_from_checkpoint",
+        "__init__",
+    ]
 )
 _SELF: Final = frozenset(
-    "to cuda cpu train eval half float double bfloat16 requires_grad_ apply share_memory extend".split()
+    [
+        "to",
+        "cuda",
+        "cpu",
+        "train",
+        "eval",
+        "half",
+        "float",
+        "double",
+        "bfloat16",
+        "requires_grad_",
+        "apply",
+        "share_memory",
+        "extend",
+    ]
 )
 
 
@@ -179,7 +217,11 @@ def _stored(call: Call, instance: Instance) -> None:
     node = call.place.node
     if not isinstance(node, ast.Call):
         return
-    named = {argument.id: value for argument, value in zip(node.args, call.rest(1), strict=False) if isinstance(argument, ast.Name)}
+    named = {
+        argument.id: value
+        for argument, value in zip(node.args, call.rest(1), strict=False)
+        if isinstance(argument, ast.Name)
+    }
     for name, value in (named | call.arguments.keywords).items():
         if isinstance(value, Made) and name not in instance.attributes:
             call.machine.set_attribute(instance, name, value)

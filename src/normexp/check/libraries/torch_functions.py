@@ -207,6 +207,11 @@ def _tensor_of(call: Call) -> Value:
     return tensor(value) if isinstance(value, Tensor | Constant) else Tensor()
 
 
+def _sized(call: Call) -> Value:
+    """Make a tensor of the sizes that are given, one by one or as a tuple."""
+    return viewed(Tensor(), call.rest(0) or tuple(filter(None, [call.get(0, "size")])))
+
+
 def _full(number: int) -> Effect:
     return lambda call: tensor(Constant(number))
 
@@ -289,14 +294,56 @@ ONLY_FUNCTIONS: Final[dict[str, Effect]] = {
     "ones_like": _full(1),
     "full_like": _full_like,
     "full": _full_like,
+    **dict.fromkeys(("randn", "rand", "empty", "normal"), _sized),
 }
 
-_ACTIVATIONS: Final = (
-    "relu leaky_relu elu selu gelu celu silu swish mish hardswish hardtanh relu6 prelu rrelu softplus tanh softsign dropout"
-    " dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout"
-).split()
-_POOLS: Final = "avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d interpolate upsample".split()
-_LAYERS: Final = "batch_norm layer_norm group_norm instance_norm max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d pad".split()
+_ACTIVATIONS: Final = [
+    "relu",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "gelu",
+    "celu",
+    "silu",
+    "swish",
+    "mish",
+    "hardswish",
+    "hardtanh",
+    "relu6",
+    "prelu",
+    "rrelu",
+    "softplus",
+    "tanh",
+    "softsign",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "alpha_dropout",
+    "feature_alpha_dropout",
+]
+_POOLS: Final = [
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "interpolate",
+    "upsample",
+]
+_LAYERS: Final = [
+    "batch_norm",
+    "layer_norm",
+    "group_norm",
+    "instance_norm",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "pad",
+]
 _INPUT: Final = ("input",)
 
 FUNCTIONAL: Final[dict[str, Effect]] = {
@@ -324,7 +371,8 @@ TORCH: Final[dict[str, Effect]] = {
     **dict.fromkeys(
         ("torch.jit.script", "torch.jit.trace", "torch.jit.freeze", "torch.nn.utils.weight_norm",
          "torch.nn.utils.spectral_norm", "torch.nn.utils.parametrizations.weight_norm",
-         "torch.nn.utils.parametrizations.spectral_norm", "torch.quantization.prepare", "torch.nn.SyncBatchNorm.convert_sync_batchnorm",
+         "torch.nn.utils.parametrizations.spectral_norm", "torch.quantization.prepare",
+         "torch.nn.SyncBatchNorm.convert_sync_batchnorm",
          "torch.fx.symbolic_trace", "copy.deepcopy", "copy.copy"), _unchanged_object
     ),
     "torch.is_grad_enabled": lambda call: Constant(True),

@@ -82,7 +82,14 @@ def _convolution(dimensions: int) -> Effect:
 
 def _raw(call: Call, made: Made, value: Tensor, sizes: tuple[tuple[int, int], ...], rank: int | None) -> Tensor:
     step = made.place.step(made.name.rpartition(".")[2])
-    return Tensor(kind=Kind.LOGITS, rank=rank, sizes=sizes, half=value.half, trace=(step,), term=term("layer", value.term, id(made)))
+    return Tensor(
+        kind=Kind.LOGITS,
+        rank=rank,
+        sizes=sizes,
+        half=value.half,
+        trace=(step,),
+        term=term("layer", value.term, id(made)),
+    )
 
 
 def _keeps_logits(call: Call) -> Value:
@@ -163,16 +170,58 @@ WRAPPERS: Final = frozenset(
 )
 CONTAINERS: Final = frozenset({"torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict"})
 
-_KEEP: Final = (
-    "BatchNorm1d BatchNorm2d BatchNorm3d LayerNorm GroupNorm InstanceNorm1d InstanceNorm2d SyncBatchNorm ReLU LeakyReLU ELU SELU"
-    " GELU CELU SiLU Mish Hardswish Hardtanh ReLU6 PReLU RReLU Softplus Tanh Softsign Dropout Dropout1d Dropout2d Dropout3d"
-    " AlphaDropout FeatureAlphaDropout MaxPool1d MaxPool2d MaxPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d ZeroPad2d"
-    " ReflectionPad2d ReplicationPad2d PixelShuffle"
-).split()
-_POOLS: Final = (
-    "AvgPool1d AvgPool2d AvgPool3d AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d Upsample UpsamplingBilinear2d"
-    " UpsamplingNearest2d"
-).split()
+_KEEP: Final = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "LayerNorm",
+    "GroupNorm",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "SyncBatchNorm",
+    "ReLU",
+    "LeakyReLU",
+    "ELU",
+    "SELU",
+    "GELU",
+    "CELU",
+    "SiLU",
+    "Mish",
+    "Hardswish",
+    "Hardtanh",
+    "ReLU6",
+    "PReLU",
+    "RReLU",
+    "Softplus",
+    "Tanh",
+    "Softsign",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+    "AlphaDropout",
+    "FeatureAlphaDropout",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "ZeroPad2d",
+    "ReflectionPad2d",
+    "ReplicationPad2d",
+    "PixelShuffle",
+]
+_POOLS: Final = [
+    "AvgPool1d",
+    "AvgPool2d",
+    "AvgPool3d",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
+]
 
 MADE: Final[dict[str, Effect]] = {
     "torch.nn.Sequential": _sequential,

@@ -9,7 +9,13 @@ from normexp.check.values import Kind, Tensor, Tuple, Value
 
 # What a zoo's models end in. Who wants other classes puts another layer there.
 _HEADS: Final = ("fc", "classifier", "head", "heads", "last_linear", "_fc", "output_layer")
-_ZOOS: Final = ("torchvision.models.", "timm.create_model", "timm.models.", "efficientnet_pytorch.", "pretrainedmodels.")
+_ZOOS: Final = (
+    "torchvision.models.",
+    "timm.create_model",
+    "timm.models.",
+    "efficientnet_pytorch.",
+    "pretrainedmodels.",
+)
 
 
 def is_model(name: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Final
 
 from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.rules._fixes import argument_of_softmax
 from normexp.check.values import Kind
 
 RULE: Final = Rule(
@@ -52,4 +53,8 @@ def find(event: Event) -> Problem | None:
     straight = value.kind in (Kind.PROBABILITIES, Kind.LOG_PROBABILITIES) and value.origin is not None
     if event.operation != "argmax" or not straight:
         return None
-    return Problem(f"The {event.shown} of a softmax is that of the logits: the softmax is needless.", value)
+    return Problem(
+        f"The {event.shown} of a softmax is that of the logits: the softmax is needless.",
+        value,
+        argument_of_softmax(event, value),
+    )

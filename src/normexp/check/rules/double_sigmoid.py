@@ -6,6 +6,7 @@ from typing import Final
 
 from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.rules._fixes import without
 from normexp.check.values import Kind
 
 RULE: Final = Rule(
@@ -56,4 +57,8 @@ def find(event: Event) -> Problem | None:
     value = event.tensor()
     if event.operation != "binary_cross_entropy_with_logits" or value.kind is not Kind.SIGMOID:
         return None
-    return Problem(f"{event.shown} does the sigmoid itself, but gets the output of one: give it the logits.", value)
+    return Problem(
+        f"{event.shown} does the sigmoid itself, but gets the output of one: give it the logits.",
+        value,
+        without(event, value, "sigmoid"),
+    )

@@ -7,6 +7,7 @@ from typing import Final
 from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
 from normexp.check.rules._classes import over_classes
+from normexp.check.rules._fixes import without
 from normexp.check.values import Kind
 
 RULE: Final = Rule(
@@ -92,4 +93,8 @@ def find(event: Event) -> Problem | None:
     value = event.tensor()
     if event.operation != "cross_entropy" or value.kind is not Kind.PROBABILITIES or not over_classes(value):
         return None
-    return Problem(f"{event.shown} does the softmax itself, but gets probabilities: give it the logits.", value)
+    return Problem(
+        f"{event.shown} does the softmax itself, but gets probabilities: give it the logits.",
+        value,
+        without(event, value, "softmax"),
+    )

@@ -46,4 +46,6 @@ def find(event: Event) -> Problem | None:
         return None
     if event.value("dim") not in (None, NONE):
         return None
-    return Problem(f"{event.shown} without dim guesses the axis: say which, most often dim=-1.", None, None, event.result.origin)
+    return Problem(
+        f"{event.shown} without dim guesses the axis: say which, most often dim=-1.", None, None, event.result.origin
+    )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Final
 
 from normexp.check.event import Event, Problem
+from normexp.check.finding import Fix
 from normexp.check.rule import Rule
+from normexp.check.rules._fixes import appended
 from normexp.check.terms import Term
 from normexp.check.values import Tensor
 
@@ -56,12 +59,18 @@ def find(event: Event) -> Problem | None:
     if event.operation == "divide":
         divisor = event.tensor("divisor").term
         if value.term.operation == "exp" and divisor.operation == "sum" and _dropped(divisor, value.term, value):
-            return Problem("The sums of a softmax have lost their axis and meet other rows: keep it (keepdims=True).")
+            return Problem(
+                "The sums of a softmax have lost their axis and meet other rows: keep it (keepdims=True).",
+                None,
+                _fix(event),
+            )
         exponent = value.term.part(0)
         if divisor.part(0) == value.term and exponent is not None and exponent.operation == "subtract":
             whole, largest = exponent.part(0), exponent.part(1)
             if whole and largest and largest.operation == "max" and _dropped(largest, whole, value):
-                return Problem("The maxima of a softmax have lost their axis and meet other rows: keep it (keepdims=True).")
+                return Problem(
+                    "The maxima of a softmax have lost their axis and meet other rows: keep it (keepdims=True)."
+                )
     return None
 
 
@@ -72,3 +81,15 @@ def _dropped(reduced: Term, whole: Term, value: Tensor) -> bool:
     """
     axis, kept = reduced.operands[1:]
     return reduced.part(0) == whole and kept is False and isinstance(axis, int) and axis != 0 and value.rank != 1
+
+
+def _fix(event: Event) -> Fix | None:
+    """Keep the axis of a sum that stands in the division itself."""
+    divisor = event.node.right if isinstance(event.node, ast.BinOp) else None
+    if not isinstance(divisor, ast.Call) or any(keyword.arg in KEEPS for keyword in divisor.keywords):
+        return None
+    name = "keepdim" if any(keyword.arg == "dim" for keyword in divisor.keywords) else "keepdims"
+    return Fix((appended(event.source, divisor, f"{name}=True"),), False, f"Say {name}=True.")
+
+
+KEEPS: Final = ("keepdim", "keepdims")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Final
 
 from normexp.check.event import Event, Problem
+from normexp.check.finding import Fix
 from normexp.check.rule import Rule
+from normexp.check.rules._fixes import appended
 from normexp.check.values import Kind, truth
 
 RULE: Final = Rule(
@@ -51,7 +54,14 @@ def find(event: Event) -> Problem | None:
     if event.operation != "kl_div" or told is None:
         return None
     if target.kind is Kind.LOG_PROBABILITIES and not told:
-        return Problem(f"The target of {event.shown} is log-probabilities: say log_target=True.", target)
+        return Problem(f"The target of {event.shown} is log-probabilities: say log_target=True.", target, _fix(event))
     if target.kind is Kind.PROBABILITIES and told:
         return Problem(f"{event.shown} has log_target=True, but its target is probabilities: leave it out.", target)
     return None
+
+
+def _fix(event: Event) -> Fix | None:
+    """Say log_target in the call of the function; a criterion is made elsewhere."""
+    if event.shown != "kl_div" or not isinstance(event.node, ast.Call):
+        return None
+    return Fix((appended(event.source, event.node, "log_target=True"),), False, "Say log_target=True.")

@@ -6,6 +6,7 @@ from typing import Final
 
 from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.rules._fixes import log_instead
 from normexp.check.values import Kind
 
 RULE: Final = Rule(
@@ -49,4 +50,8 @@ def find(event: Event) -> Problem | None:
     if event.operation != "kl_div" or value.kind not in (Kind.PROBABILITIES, Kind.LOGITS):
         return None
     got = "probabilities" if value.kind is Kind.PROBABILITIES else "logits"
-    return Problem(f"{event.shown} takes log-probabilities as its input, but gets {got}: use log_softmax.", value)
+    return Problem(
+        f"{event.shown} takes log-probabilities as its input, but gets {got}: use log_softmax.",
+        value,
+        log_instead(event, value),
+    )

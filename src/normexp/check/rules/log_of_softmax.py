@@ -6,6 +6,7 @@ from typing import Final
 
 from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.rules._fixes import log_of_softmax
 from normexp.check.values import Kind
 
 RULE: Final = Rule(
@@ -54,4 +55,6 @@ def find(event: Event) -> Problem | None:
     # Of unknown kind are single elements of a softmax.
     if event.operation != "log" or value.kind not in (Kind.PROBABILITIES, Kind.UNKNOWN) or value.origin is None:
         return None
-    return Problem("The logarithm of a softmax underflows to -inf: use log_softmax.", value)
+    return Problem(
+        "The logarithm of a softmax underflows to -inf: use log_softmax.", value, log_of_softmax(event, value)
+    )

@@ -6,6 +6,7 @@ from typing import Final
 
 from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.rules._fixes import without
 from normexp.check.values import Kind
 
 RULE: Final = Rule(
@@ -57,4 +58,8 @@ def find(event: Event) -> Problem | None:
     value = event.tensor()
     if event.operation != "cross_entropy" or value.kind is not Kind.LOG_PROBABILITIES:
         return None
-    return Problem(f"{event.shown} does the log_softmax itself: one before it is needless.", value)
+    return Problem(
+        f"{event.shown} does the log_softmax itself: one before it is needless.",
+        value,
+        without(event, value, "log_softmax"),
+    )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Final
 
 from normexp.check.arithmetic import shifted
 from normexp.check.event import Event, Problem
+from normexp.check.finding import Fix
 from normexp.check.rule import Rule
+from normexp.check.rules._fixes import operand, replacement
 
 RULE: Final = Rule(
     code="NX303",
@@ -55,4 +58,21 @@ def find(event: Event) -> Problem | None:
     exponent = exponential.part(0)
     if exponent is None or shifted(exponent):
         return None
-    return Problem("The logarithm of a sum of exponentials overflows by hand: use logsumexp.")
+    return Problem("The logarithm of a sum of exponentials overflows by hand: use logsumexp.", None, _fix(event))
+
+
+def _fix(event: Event) -> Fix | None:
+    """Write torch.log(torch.sum(torch.exp(x), dim)) as torch.logsumexp(x, dim)."""
+    total = operand(event.node)
+    exponential = operand(total) if isinstance(total, ast.Call) and total.args else None
+    exponent = operand(exponential) if isinstance(exponential, ast.Call) and exponential.args else None
+    if not (isinstance(event.node, ast.Call) and isinstance(total, ast.Call) and exponent is not None):
+        return None
+    source = event.source
+    names = [source.segment(call.func) for call in (event.node, total) if isinstance(call.func, ast.Attribute)]
+    if names != ["torch.log", "torch.sum"] or len(total.args) + len(total.keywords) < 2:
+        return None
+    rest = [source.segment(argument) for argument in total.args[1:]]
+    rest += [f"{keyword.arg}={source.segment(keyword.value)}" for keyword in total.keywords if keyword.arg]
+    text = f"torch.logsumexp({', '.join([source.segment(exponent), *rest])})"
+    return Fix((replacement(source, event.node, text),), True, "Use logsumexp.")

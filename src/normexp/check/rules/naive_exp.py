@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Final
 
 from normexp.check.arithmetic import shifted
 from normexp.check.event import Event, Problem
+from normexp.check.finding import Fix
 from normexp.check.rule import Rule
+from normexp.check.rules._fixes import operand, replacement
 
 RULE: Final = Rule(
     code="NX302",
@@ -56,4 +59,23 @@ def find(event: Event) -> Problem | None:
     exponent = one.part(0)
     if exponent is None or shifted(exponent):
         return None
-    return Problem("A softmax by hand overflows where an exponent is large: use softmax, or subtract the maximum first.")
+    message = "A softmax by hand overflows where an exponent is large: use softmax, or subtract the maximum first."
+    return Problem(message, None, _fix(event))
+
+
+def _fix(event: Event) -> Fix | None:
+    """Write torch.exp(x) / torch.sum(torch.exp(x), dim=d, keepdim=True) as torch.softmax(x, dim=d)."""
+    node = event.node
+    if not isinstance(node, ast.BinOp) or not isinstance(node.left, ast.Call) or not isinstance(node.right, ast.Call):
+        return None
+    source, given = event.source, {keyword.arg: keyword.value for keyword in node.right.keywords}
+    exponent = operand(node.left)
+    if (
+        exponent is None
+        or source.segment(node.left.func) != "torch.exp"
+        or "keepdim" not in given
+        or "dim" not in given
+    ):
+        return None
+    text = f"torch.softmax({source.segment(exponent)}, dim={source.segment(given['dim'])})"
+    return Fix((replacement(source, node, text),), True, "Use softmax.")

@@ -58,4 +58,6 @@ def find(event: Event) -> Problem | None:
     value = event.tensor()
     if event.operation != "nll_loss" or value.kind is not Kind.LOGITS:
         return None
-    return Problem(f"{event.shown} takes log-probabilities, but gets logits: use cross-entropy, or log_softmax first.", value)
+    return Problem(
+        f"{event.shown} takes log-probabilities, but gets logits: use cross-entropy, or log_softmax first.", value
+    )

@@ -6,6 +6,7 @@ from typing import Final
 
 from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.rules._fixes import log_instead
 from normexp.check.values import Kind
 
 RULE: Final = Rule(
@@ -59,4 +60,5 @@ def find(event: Event) -> Problem | None:
     value = event.tensor()
     if event.operation != "nll_loss" or value.kind not in (Kind.PROBABILITIES, Kind.SIGMOID):
         return None
-    return Problem(f"{event.shown} takes log-probabilities, but gets probabilities: use log_softmax for the softmax.", value)
+    message = f"{event.shown} takes log-probabilities, but gets probabilities: use log_softmax for the softmax."
+    return Problem(message, value, log_instead(event, value))

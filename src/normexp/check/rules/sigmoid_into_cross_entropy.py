@@ -6,6 +6,7 @@ from typing import Final
 
 from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.rules._fixes import without
 from normexp.check.values import Kind
 
 RULE: Final = Rule(
@@ -61,4 +62,8 @@ def find(event: Event) -> Problem | None:
     value = event.tensor()
     if event.operation != "cross_entropy" or value.kind is not Kind.SIGMOID:
         return None
-    return Problem(f"{event.shown} takes logits, but gets the output of a sigmoid: leave the sigmoid out.", value)
+    return Problem(
+        f"{event.shown} takes logits, but gets the output of a sigmoid: leave the sigmoid out.",
+        value,
+        without(event, value, "sigmoid"),
+    )

@@ -22,7 +22,7 @@ binary cross-entropy with logits); with a softmax there must be two outputs or m
 import torch
 from torch import nn
 
-net = nn.Sequential(nn.Linear(64, 1), nn.Softmax(dim=1))
+net = nn.Sequential(nn.Linear(64, 1), nn.Softmax(dim=-1))
 
 
 def predict(x):
@@ -59,7 +59,12 @@ def find(event: Event) -> Problem | None:
         if axis is None or value.size(axis) != 1:
             return None
         constant = "1" if event.operation == "softmax" else "0"
-        return Problem(f"{event.shown} along an axis of one element is always {constant}: use a sigmoid.", None, None, event.result.origin)
+        return Problem(
+            f"{event.shown} along an axis of one element is always {constant}: use a sigmoid.",
+            None,
+            None,
+            event.result.origin,
+        )
     if event.operation == "cross_entropy" and value.kind is Kind.LOGITS:
         size = value.size(1) if value.rank is not None else value.size(-1)
         if size == 1:

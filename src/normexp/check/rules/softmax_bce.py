@@ -58,4 +58,6 @@ def find(event: Event) -> Problem | None:
     losses = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
     if event.operation not in losses or value.kind is not Kind.PROBABILITIES:
         return None
-    return Problem(f"{event.shown} takes each class for itself, but gets a softmax: use cross-entropy on logits.", value)
+    return Problem(
+        f"{event.shown} takes each class for itself, but gets a softmax: use cross-entropy on logits.", value
+    )

@@ -51,4 +51,6 @@ def find(event: Event) -> Problem | None:
     # Rows of a batch, and images of channels: of three axes, any may be meant.
     if value.rank not in (2, 4, 5) or not -value.rank <= axis < value.rank or axis % value.rank == 1:
         return None
-    return Problem(f"Of {value.rank} axes, the classes are axis 1, but this {event.shown} is along {axis}: say dim=1.", value)
+    return Problem(
+        f"Of {value.rank} axes, the classes are axis 1, but this {event.shown} is along {axis}: say dim=1.", value
+    )
