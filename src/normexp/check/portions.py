@@ -53,13 +53,20 @@ def each(work: Callable[[list[str]], Result], portions: Sequence[list[str]]) -> 
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
-    with ProcessPoolExecutor(count, multiprocessing.get_context("fork"), initializer=_ignore_interrupts) as pool:
+    with ProcessPoolExecutor(count, multiprocessing.get_context("fork")) as pool:
         try:
-            yield from pool.map(work, portions)
+            # Ctrl-C reaches every process of the terminal. Those started here never take it: this one ends them.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                results = [pool.submit(work, portion) for portion in portions]
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            for result in results:
+                yield result.result()
         except BrokenProcessPool:
             raise MemoryError("a process of the check was ended from outside: out of memory?") from None
         except BaseException:  # Ctrl-C, or nobody wants the rest
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Nothing is cancelled: the pool would then trip over the processes that end.
             for process in multiprocessing.active_children():
                 process.kill()
             raise
@@ -67,8 +74,3 @@ def each(work: Callable[[list[str]], Result], portions: Sequence[list[str]]) -> 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _ignore_interrupts() -> None:
-    # Ctrl-C reaches every process of the terminal; the first one ends the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

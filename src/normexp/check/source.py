@@ -88,7 +88,7 @@ class Unread(Source):
         # Called for what has no value yet. The tree takes the time, and most often nobody asks for it.
         if name != "tree" and not self.path.endswith(NOTEBOOK):
             found = Source(self.path, text := _text(self.path), tuple(text.split("\n")), _EMPTY)
-            slots = ("text", "lines", "cells")
+            slots: tuple[str, ...] = ("text", "lines", "cells")
         else:
             found = read(self.path)[0] or Source(self.path, "", ("",), _EMPTY)
             slots = ("text", "lines", "cells", "tree")
