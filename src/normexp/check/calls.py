@@ -124,6 +124,7 @@ class Calls(Objects):
         else:
             self.instantiate_base(instance, arguments, place)
             self._fields(instance, arguments)
+        self.set_up(instance)
         return instance
 
     def _fields(self, instance: Instance, arguments: Arguments) -> None:
@@ -141,8 +142,7 @@ class Calls(Objects):
 
     def call_function(
         self, function: Function, arguments: Arguments, place: Place | None, receiver: Value | None = None
-    ) -> Value:
-        """Go through a function with arguments; give what it returns."""
+    ) -> Value:  # noqa: D102
         if len(self.stack) >= DEEPEST or self.stack.count(function) >= MOST_RECURSIONS:
             return Tensor()
         node = function.node

@@ -6,6 +6,7 @@ from typing import Final
 
 from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.rules._classes import classes_last
 from normexp.check.values import Kind, integer
 
 RULE: Final = Rule(
@@ -49,7 +50,8 @@ def find(event: Event) -> Problem | None:
     if event.operation not in ("softmax", "log_softmax") or value.kind is not Kind.LOGITS or axis is None:
         return None
     # Rows of a batch, and images of channels: of three axes, any may be meant.
-    if value.rank not in (2, 4, 5) or not -value.rank <= axis < value.rank or axis % value.rank == 1:
+    known = (2,) if classes_last(event) else (2, 4, 5)
+    if value.rank not in known or not -value.rank <= axis < value.rank or axis % value.rank == 1:
         return None
     return Problem(
         f"Of {value.rank} axes, the classes are axis 1, but this {event.shown} is along {axis}: say dim=1.", value
