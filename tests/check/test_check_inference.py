@@ -121,6 +121,11 @@ def test_other_kinds(name: str, code: str) -> None:
     assert names(code) == [name]
 
 
+def test_a_snippet_without_imports_proves_nothing() -> None:
+    snippet = "criterion = nn.CrossEntropyLoss()\nloss = criterion(F.softmax(x, dim=1), y)\n"
+    assert findings(source(snippet)) == []
+
+
 MODEL = """
 import torch.nn as nn
 import torch.nn.functional as F

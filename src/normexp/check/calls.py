@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Final
 
-from normexp.check.join import join, join_all
+from normexp.check.join import join_all
 from normexp.check.libraries import registry
 from normexp.check.libraries.call import Call
 from normexp.check.machine import Arguments, Flow
@@ -142,7 +142,7 @@ class Calls(Objects):
 
     def call_function(
         self, function: Function, arguments: Arguments, place: Place | None, receiver: Value | None = None
-    ) -> Value:  # noqa: D102
+    ) -> Value:
         if len(self.stack) >= DEEPEST or self.stack.count(function) >= MOST_RECURSIONS:
             return Tensor()
         node = function.node
@@ -230,6 +230,3 @@ class Calls(Objects):
     def skip(self, frame: Frame) -> None:  # noqa: D102
         if frame.function is not None:
             self.skipped.add(frame.function.node)
-
-
-__all__ = ["Calls", "join"]

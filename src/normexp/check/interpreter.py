@@ -73,8 +73,9 @@ class Interpreter(Calls):
         for left in (mentioned, called, frozenset[str]()):
             for entry in self._entries(source, left):
                 notes.append(self._attempt(entry))
-        for entry in self._skipped(source):
-            notes.append(self._attempt(entry))
+        for more in (self._inherited(source, called), self._again(source), self._skipped(source)):
+            for entry in more:
+                notes.append(self._attempt(entry))
         return next((note for note in notes if isinstance(note, Note)), None)
 
     def _attempt(self, entry: Callable[[], object]) -> Note | None:
@@ -134,6 +135,29 @@ class Interpreter(Calls):
             return
         for receiver in [cls] if method.role == "classmethod" else self._instances(cls):
             self.enter(method, receiver)
+
+    def _inherited(self, source: Source, called: frozenset[str]) -> Iterator[Callable[[], object]]:
+        """Yield what a class has from others, and a framework calls: it may call in turn what the class overrides."""
+        for cls in [value for value in self.defined[source] if isinstance(value, Class)]:
+            own = {name for name, value in cls.attributes.items() if isinstance(value, Function)} - {"__init__"}
+            for base in cls.bases if own else ():
+                if isinstance(base, Class) and own & base.attributes.keys():
+                    for name, method in list(base.attributes.items()):
+                        if isinstance(method, Function) and name not in own | called and not method.role:
+                            yield partial(self._enter_inherited, cls, method)
+
+    def _enter_inherited(self, cls: Class, method: Function) -> None:
+        for receiver in self._instances(cls):
+            self.enter(method, receiver)
+
+    def _again(self, source: Source) -> Iterator[Callable[[], object]]:
+        """Yield the methods of classes of which a method has set what another, that came before, may read."""
+        for cls in [value for value in self.defined[source] if isinstance(value, Class)]:
+            for instance in cls.instances[:2]:
+                if any(isinstance(value, Tensor) and value.known for value in instance.attributes.values()):
+                    for method in list(cls.attributes.values()):
+                        if isinstance(method, Function) and not method.role and method.name != "__init__":
+                            yield partial(self.enter, method, instance)
 
     def _skipped(self, source: Source) -> Iterator[Callable[[], object]]:
         """Yield the functions of which a branch was left out because of arguments: others may call them otherwise."""

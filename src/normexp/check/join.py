@@ -9,7 +9,6 @@ from normexp.check.values import (
     NONE,
     OPEN,
     Bound,
-    Constant,
     Dictionary,
     Instance,
     Kind,
@@ -133,6 +132,3 @@ def join_all(values: list[Value]) -> Value:
     for value in values[1:]:
         joined = join(joined, value)
     return joined
-
-
-__all__ = ["Constant", "join", "join_all", "join_items"]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 from normexp.check.join import join, join_items
-from normexp.check.values import Tensor, Value
 
 Table: TypeAlias = dict[Any, Any]
 Changes: TypeAlias = dict[tuple[int, Any], tuple[Table, Any, Any]]
@@ -86,6 +85,3 @@ def _join(one: Any, other: Any) -> Any:  # noqa: ANN401
     if one is other:
         return one
     return join(one, other)
-
-
-__all__ = ["Changes", "Memory", "Tensor", "Value"]

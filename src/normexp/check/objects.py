@@ -70,6 +70,9 @@ class Objects(Statements):
                 return Tensor()
         return Method(value, name)
 
+    def parts(self, value: Value) -> tuple[Value | Rest, ...]:  # noqa: D102
+        return registry.contained(value) or ()
+
     def look_up_in(self, scope: Scope, name: str) -> Value:
         """Give a name of another file."""
         return self.look_up(name, scope)

@@ -28,6 +28,10 @@ def _logits(operation: Operation) -> Effect:
 
 
 FUNCTIONS: Final[dict[str, Effect]] = {
-    **{f"{module}.{name}": _logits("cross_entropy") for module in _MODULES for name in ("Categorical", "OneHotCategorical")},
+    **{
+        f"{module}.{name}": _logits("cross_entropy")
+        for module in _MODULES
+        for name in ("Categorical", "OneHotCategorical")
+    },
     **{f"{module}.Bernoulli": _logits("binary_cross_entropy_with_logits") for module in _MODULES},
 }

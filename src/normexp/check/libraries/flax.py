@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.libraries.adapters import first, logits_or_nothing
 from normexp.check.libraries.call import Call, Effect
-from normexp.check.libraries.effects import first, logits_or_nothing, same
+from normexp.check.libraries.effects import same
 from normexp.check.libraries.jax import FUNCTIONS as JAX
 from normexp.check.libraries.jax import MADE as TRANSFORMS
 from normexp.check.libraries.jax import NN
@@ -60,7 +61,9 @@ def _apply(call: Call) -> Value:
     for name in ("rngs", "variables", "capture_intermediates"):
         given.pop(name, None)
     positional = call.arguments.positional
-    arguments = Arguments(positional if "variables" in call.arguments.keywords else positional[1:], given, call.arguments.open)
+    arguments = Arguments(
+        positional if "variables" in call.arguments.keywords else positional[1:], given, call.arguments.open
+    )
     model = call.receiver or Tensor()
     if method == NONE:
         called: Value = model

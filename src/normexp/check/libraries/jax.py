@@ -5,16 +5,9 @@ from __future__ import annotations
 import ast
 from typing import Final
 
+from normexp.check.libraries.adapters import binary, first
 from normexp.check.libraries.call import Call, Effect
-from normexp.check.libraries.effects import (
-    activation,
-    binary,
-    first,
-    keep,
-    reduction,
-    sigmoid,
-    softmax,
-)
+from normexp.check.libraries.effects import activation, keep, reduction, sigmoid, softmax
 from normexp.check.libraries.numpy import AXIS, ELEMENTWISE, KEEPDIMS
 from normexp.check.libraries.torch_functions import FUNCTIONS as SHARED
 from normexp.check.machine import Arguments
@@ -29,11 +22,7 @@ NN: Final[dict[str, Effect]] = {
     "log_softmax": _LOG_SOFTMAX,
     "sigmoid": sigmoid,
     "logsumexp": _LOGSUMEXP,
-    **{
-        name: activation
-        for name in ("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish", "mish", "softplus",
-                     "soft_sign", "hard_tanh", "hard_swish", "hard_silu", "tanh")
-    },
+    **dict.fromkeys(("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish", "mish", "softplus", "soft_sign", "hard_tanh", "hard_swish", "hard_silu", "tanh"), activation),
 }  # fmt: skip
 """What jax.nn has, and flax again under its own names."""
 

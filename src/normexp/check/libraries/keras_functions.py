@@ -5,21 +5,9 @@ from __future__ import annotations
 import ast
 from typing import Final
 
+from normexp.check.libraries.adapters import binary, renamed, squashed
 from normexp.check.libraries.call import Effect
-from normexp.check.libraries.effects import (
-    argmax,
-    binary,
-    clamp,
-    exp,
-    joined,
-    keep,
-    log,
-    reduction,
-    renamed,
-    sigmoid,
-    softmax,
-    squashed,
-)
+from normexp.check.libraries.effects import argmax, clamp, exp, joined, keep, log, reduction, sigmoid, softmax
 from normexp.check.libraries.numpy import ELEMENTWISE
 from normexp.check.libraries.torch_functions import FUNCTIONS as SHARED
 from normexp.check.values import Constant, Kind

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.libraries.adapters import logits_or_nothing, squashed
 from normexp.check.libraries.call import Call, Effect
-from normexp.check.libraries.effects import logits_or_nothing, normalised, squashed
+from normexp.check.libraries.effects import normalised
 from normexp.check.terms import DEEPEST, Term, term, unknown
 from normexp.check.values import (
     NONE,
@@ -120,7 +121,11 @@ def _averaged(call: Call) -> Value:
 def _wrapped(call: Call) -> Value:
     made = call.made
     inner = made.get(0, "layer") if made is not None else None
-    return Tensor() if made is None or inner is None else _named(made, call.apply(inner, call.get(0, "inputs") or Tensor()))
+    return (
+        Tensor()
+        if made is None or inner is None
+        else _named(made, call.apply(inner, call.get(0, "inputs") or Tensor()))
+    )
 
 
 def _lambda(call: Call) -> Value:
@@ -144,7 +149,13 @@ _DENSE: Final = ("keras.layers.Dense",)
 _CONVOLUTIONS: Final = tuple(
     f"keras.layers.{name}"
     for n in (1, 2, 3)
-    for name in (f"Conv{n}D", f"Convolution{n}D", f"Conv{n}DTranspose", f"SeparableConv{n}D", f"Convolution{n}DTranspose")
+    for name in (
+        f"Conv{n}D",
+        f"Convolution{n}D",
+        f"Conv{n}DTranspose",
+        f"SeparableConv{n}D",
+        f"Convolution{n}DTranspose",
+    )
 )
 _KEEP: Final = (
     "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianDropout", "GaussianNoise", "AlphaDropout",
@@ -158,7 +169,17 @@ _AVERAGE: Final = tuple(
 )
 _SQUASH: Final = ("ReLU", "LeakyReLU", "PReLU", "ELU", "ThresholdedReLU")
 _MERGE: Final = ("Add", "Subtract", "Average", "Maximum", "Concatenate")
-_UNKNOWN: Final = ("LSTM", "GRU", "SimpleRNN", "Bidirectional", "Embedding", "MultiHeadAttention", "Multiply", "Dot", "RepeatVector")
+_UNKNOWN: Final = (
+    "LSTM",
+    "GRU",
+    "SimpleRNN",
+    "Bidirectional",
+    "Embedding",
+    "MultiHeadAttention",
+    "Multiply",
+    "Dot",
+    "RepeatVector",
+)
 
 _LAYERS: Final[dict[str, Effect]] = {
     **dict.fromkeys(_INPUT, _keep),

@@ -91,5 +91,7 @@ FUNCTIONS: Final[dict[str, Effect]] = {
     f"keras.{module}.{loss.function}": _function(loss)
     for loss in _LOSSES.values()
     for module in ("losses", "metrics", "backend", "ops", "ops.nn")
-} | {f"keras.losses.{name}": _function(_LOSSES["KLDivergence"]) for name in ("kld", "KLD", "kullback_leibler_divergence")}
+} | {
+    f"keras.losses.{name}": _function(_LOSSES["KLDivergence"]) for name in ("kld", "KLD", "kullback_leibler_divergence")
+}
 MADE: Final[dict[str, Effect]] = {f"keras.losses.{name}": _object(loss) for name, loss in _LOSSES.items()}

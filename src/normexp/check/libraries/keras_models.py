@@ -95,10 +95,16 @@ def _compare(call: Call, loss: Value, outputs: Value) -> None:
     """Hand each output to its loss, as the first step of training will."""
     if isinstance(outputs, Tuple | List) and any(isinstance(item, Rest) for item in outputs.items):
         return
-    items = [item for item in outputs.items if not isinstance(item, Rest)] if isinstance(outputs, Tuple | List) else [outputs]
+    items = (
+        [item for item in outputs.items if not isinstance(item, Rest)]
+        if isinstance(outputs, Tuple | List)
+        else [outputs]
+    )
     match loss:
         case Dictionary(contents=losses):
-            by_name = dict(outputs.contents) if isinstance(outputs, Dictionary) else {_name(item): item for item in items}
+            by_name = (
+                dict(outputs.contents) if isinstance(outputs, Dictionary) else {_name(item): item for item in items}
+            )
             for name, one in losses.items():
                 if isinstance(name, str) and name in by_name:
                     _compare(call, one, by_name[name])

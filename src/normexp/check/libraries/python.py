@@ -151,6 +151,30 @@ def _sum(call: Call) -> Value:
     return Tensor()
 
 
+def _namedtuple(call: Call) -> Value:
+    """Make a class of tuples with names."""
+    fields = call.get(1, "field_names")
+    names = text(fields)
+    if names is not None:
+        fields = Tuple(tuple(Constant(name) for name in names.replace(",", " ").split()))
+    return Made("collections.namedtuple", () if fields is None else (fields,), {}, call.place)
+
+
+def named_tuple(call: Call) -> Value:
+    """Make a tuple with names."""
+    fields = call.made.positional[0] if call.made is not None and call.made.positional else Tuple(())
+    names = (
+        [text(item) for item in fields.items if not isinstance(item, Rest)] if isinstance(fields, Tuple | List) else []
+    )
+    given = dict(zip(names, call.rest(0), strict=False)) | call.arguments.keywords
+    items = tuple(given.get(name, Tensor()) for name in names)
+    named = {name: value for name, value in given.items() if name is not None}
+    return Made(NAMED_TUPLE, items, {}, call.place, named)
+
+
+NAMED_TUPLE: Final = "collections.namedtuple()"
+
+
 def _next(call: Call) -> Value:
     return call.machine.element(call.get(0) or Tensor())
 
@@ -175,6 +199,7 @@ BUILTINS: Final[dict[str, Effect]] = {
     "builtins.reversed": _reversed,
     "builtins.dict": _dict,
     "collections.OrderedDict": _dict,
+    "collections.namedtuple": _namedtuple,
     "builtins.len": _len,
     "builtins.getattr": _getattr,
     "builtins.setattr": _setattr,
@@ -251,6 +276,3 @@ def dictionary_method(call: Call) -> Value:
         case "copy":
             return Dictionary(dict(contents))
     return NONE
-
-
-__all__ = ["BUILTINS", "Made", "dictionary_method", "list_method"]

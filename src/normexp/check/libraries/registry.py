@@ -20,15 +20,13 @@ from normexp.check.libraries import (
     torch_functions,
     torch_modules,
     torch_others,
+    torch_shapes,
 )
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.libraries.torch_modules import ADDED, CONTAINERS, WRAPPERS
 from normexp.check.values import (
-    Class,
-    Constant,
     Dictionary,
     Instance,
-    Library,
     List,
     Made,
     Method,
@@ -58,6 +56,7 @@ _FUNCTIONS: Final[dict[str, Effect]] = {
 _MADE: Final[dict[str, Effect]] = {
     **torch_modules.MADE,
     **torch_others.MADE,
+    "collections.namedtuple": python.named_tuple,
     **keras_layers.MADE,
     **keras_losses.MADE,
     **keras_models.MADE,
@@ -189,7 +188,7 @@ def read(value: Tensor, name: str) -> Value | None:
     """Read an attribute of a tensor that is no method."""
     match name:
         case "T" | "mT":
-            return torch_functions.transposed(value)
+            return torch_shapes.transposed(value)
         case "data":
             return value
         case "shape":
@@ -212,7 +211,7 @@ def attribute(made: Made, name: str) -> Value:
 
 def item(made: Made, key: Value) -> Value:
     """Read an item of a container."""
-    if made.name not in CONTAINERS:
+    if made.name not in CONTAINERS and made.name != python.NAMED_TUPLE:
         return Tensor()
     if made.positional and isinstance(made.positional[0], Dictionary) and (name := text(key)) is not None:
         return made.positional[0].contents.get(name, Tensor())
@@ -225,6 +224,8 @@ def item(made: Made, key: Value) -> Value:
 
 def contained(value: Value) -> tuple[Value | Rest, ...] | None:
     """Give what a container of a library holds; None if the value is none."""
+    if isinstance(value, Made) and value.name == python.NAMED_TUPLE:
+        return value.positional
     if isinstance(value, Made) and value.name in CONTAINERS:
         return torch_modules.contained(value)
     return None
@@ -319,6 +320,3 @@ def _add(call: Call, made: Made) -> None:
     if call.name == "extend":
         items = new.items if isinstance(new, List | Tuple) else (Rest(Tensor()),)
     call.machine.memory.write(made.attributes, ADDED, Tuple((*before, *items)))
-
-
-__all__ = ["Class", "Constant", "Library"]

@@ -7,24 +7,20 @@ from typing import Final
 
 from normexp.check.event import Operation
 from normexp.check.join import join
+from normexp.check.libraries.adapters import binary, first, logits_or_nothing, renamed, squashed
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.libraries.effects import (
     argmax,
-    binary,
     clamp,
     elementwise,
     exp,
-    first,
     joined,
     keep,
     log,
-    logits_or_nothing,
     loss,
     reduction,
-    renamed,
     sigmoid,
     softmax,
-    squashed,
 )
 from normexp.check.libraries.keras_layers import activated, raw
 from normexp.check.libraries.numpy import ELEMENTWISE
@@ -77,7 +73,9 @@ def _layer(size: tuple[str, ...], activation_at: int, activation: str, default: 
 
     def effect(call: Call) -> Value:
         data_format = call.get(-1, "data_format")
-        units = call.integer(1, *size) if data_format is None or text(data_format) in ("NHWC", "channels_last") else None
+        units = (
+            call.integer(1, *size) if data_format is None or text(data_format) in ("NHWC", "channels_last") else None
+        )
         value = raw(call.place, call.name.rpartition(".")[2], call.tensor(0, "inputs"), units)
         given = call.get(activation_at, activation)
         if given is None:
@@ -164,7 +162,10 @@ _IN_CONTRIB: Final[dict[str, Effect]] = {
     f"losses.{_SPARSE}": loss("cross_entropy", ("logits",), ("labels",)),
     "losses.sigmoid_cross_entropy": loss("binary_cross_entropy_with_logits", ("logits",), ("multi_class_labels",)),
     "seq2seq.sequence_loss": loss("cross_entropy", ("logits",), ("targets",)),
-    **{f"layers.{name}": _CONTRIB for name in ("fully_connected", "conv2d", "convolution", "convolution2d", "linear", "relu")},
+    **{
+        f"layers.{name}": _CONTRIB
+        for name in ("fully_connected", "conv2d", "convolution", "convolution2d", "linear", "relu")
+    },
     "layers.linear": _layer(("num_outputs",), -1, "activation_fn"),
     "layers.softmax": _SOFTMAX,
     **{f"layers.{name}": logits_or_nothing for name in ("dropout", "flatten", "batch_norm")},

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from normexp.check.libraries.call import Call, Effect
-from normexp.check.values import Kind, Tensor, Tuple, Value
+from normexp.check.values import Class, Kind, Library, Tensor, Tuple, Value, text
 
 # What a zoo's models end in. Who wants other classes puts another layer there.
 _HEADS: Final = ("fc", "classifier", "head", "heads", "last_linear", "_fc", "output_layer")
+_FASTAI: Final = ("vision.all", "text.all", "tabular.all", "basics", "learner", "basic_train", "vision")
 _ZOOS: Final = (
     "torchvision.models.",
     "timm.create_model",
@@ -38,10 +39,36 @@ def call_model(call: Call) -> Value:
 
 def _trainer(call: Call) -> Value:
     """ignite: create_supervised_trainer(model, optimizer, loss_fn) calls loss_fn(model(x), y)."""
-    model, loss = call.get(0, "model"), call.get(2, "loss_fn")
+    return _trained(call, call.get(0, "model"), call.get(2, "loss_fn"))
+
+
+def _learner(call: Call) -> Value:
+    """fastai: Learner(dls, model, loss_func=loss) calls loss(model(x), y)."""
+    return _trained(call, call.get(1, "model"), call.get(2, "loss_func"))
+
+
+def _network(call: Call) -> Value:
+    """skorch: NeuralNet(module, criterion) makes both, if they are classes."""
+    return _trained(call, _instance(call, call.get(0, "module")), _instance(call, call.get(1, "criterion")))
+
+
+def _instance(call: Call, value: Value | None) -> Value | None:
+    if isinstance(value, Library) and value.name.endswith(".NLLLoss"):
+        return None  # of which skorch takes the logarithm itself
+    return call.apply(value) if isinstance(value, Class | Library) else value
+
+
+def _trained(call: Call, model: Value | None, loss: Value | None) -> Value:
     if model is not None and loss is not None:
         call.apply(loss, call.apply(model, Tensor()), Tensor())
     return Tensor()
+
+
+def _model(call: Call) -> Value:
+    """poutyne: Model(network, optimizer, loss_function), which may be the name of a function."""
+    loss = call.get(2, "loss_function")
+    name = text(loss)
+    return _trained(call, call.get(0, "network"), loss if name is None else Library(f"torch.nn.functional.{name}"))
 
 
 def _prepare(call: Call) -> Value:
@@ -57,6 +84,12 @@ def _categorical(call: Call) -> Value:
 
 FUNCTIONS: Final[dict[str, Effect]] = {
     "ignite.engine.create_supervised_trainer": _trainer,
+    **{f"fastai.{module}.Learner": _learner for module in _FASTAI},
+    "skorch.NeuralNet": _network,
+    "skorch.NeuralNetClassifier": _network,
+    "skorch.classifier.NeuralNetClassifier": _network,
+    "poutyne.Model": _model,
+    "poutyne.framework.Model": _model,
     "torch.distributions.Categorical": _categorical,
     "torch.distributions.OneHotCategorical": _categorical,
     "torch.distributions.categorical.Categorical": _categorical,

@@ -10,7 +10,6 @@ from normexp.check.finding import Edit, Fix
 from normexp.check.source import Source
 from normexp.check.values import Place, Tensor
 
-
 LAYERS: Final = frozenset({"Softmax", "Softmax2d", "Softmin", "LogSoftmax", "Sigmoid"})
 
 

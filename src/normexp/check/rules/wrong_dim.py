@@ -49,9 +49,11 @@ def find(event: Event) -> Problem | None:
     value, axis = event.tensor(), integer(event.value("dim"))
     if event.operation not in ("softmax", "log_softmax") or value.kind is not Kind.LOGITS or axis is None:
         return None
-    # Rows of a batch, and images of channels: of three axes, any may be meant.
-    known = (2,) if classes_last(event) else (2, 4, 5)
-    if value.rank not in known or not -value.rank <= axis < value.rank or axis % value.rank == 1:
+    # Rows of a batch, and images as a convolution makes them: in another shape, any axis may be meant.
+    images = value.term.operation == "layer" and value.trace[0].what.startswith("Conv") and not classes_last(event)
+    if value.rank != 2 and not (images and value.rank in (4, 5)):
+        return None
+    if not -value.rank <= axis < value.rank or axis % value.rank == 1:
         return None
     return Problem(
         f"Of {value.rank} axes, the classes are axis 1, but this {event.shown} is along {axis}: say dim=1.", value
