@@ -231,7 +231,9 @@ KERAS_RIGHT = {
     "sigmoid and categorical: Keras divides by the sum": """
         Sequential([Dense(3, activation="sigmoid")]).compile(loss="categorical_crossentropy")
         """,
-    "relu and categorical: so, too": 'Sequential([Dense(3, activation="relu")]).compile(loss="categorical_crossentropy")',
+    "relu and categorical: so, too": """
+        Sequential([Dense(3, activation="relu")]).compile(loss="categorical_crossentropy")
+        """,
     "it depends": """
         def build(flag):
             m = Sequential([Dense(3, activation=None if flag else "softmax")])
@@ -348,8 +350,8 @@ TF = {
         "p = tf.identity(tf.nn.softmax(x), name='p')\ntf.nn.softmax_cross_entropy_with_logits_v2(labels=y, logits=p)",
         "p = tf.cond(t, lambda: tf.nn.softmax(x), lambda: tf.nn.softmax(2 * x))\ntf.losses.softmax_cross_entropy(y, p)",
         "tf.distributions.Categorical(logits=tf.nn.softmax(x))",
-        "class M:\n    def build(self):\n        self.out = tf.nn.softmax(x)\n\n    def loss(self):\n        self.build()\n"
-        "        return tf.losses.softmax_cross_entropy(y, self.out)",
+        "class M:\n    def build(self):\n        self.out = tf.nn.softmax(x)\n\n"
+        "    def loss(self):\n        self.build()\n        return tf.losses.softmax_cross_entropy(y, self.out)",
     ],
     "double-sigmoid": [
         "tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=tf.sigmoid(x))",
@@ -376,7 +378,7 @@ TF = {
 TF_RIGHT = [
     "tf.losses.softmax_cross_entropy(tf.nn.softmax(x), x)",
     "tf.nn.softmax_cross_entropy_with_logits(labels=tf.nn.softmax(x), logits=x)",
-    "tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(x), x)",
+    "tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(x), z)",
     "def loss(a, b):\n    return tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(a), b)",
     "tf.contrib.losses.softmax_cross_entropy(x, tf.nn.softmax(x))",
     "logits = tf.layers.dense(x, 10)\np = tf.nn.softmax(logits)\ntf.losses.softmax_cross_entropy(y, logits)",

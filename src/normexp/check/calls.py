@@ -140,7 +140,7 @@ class Calls(Objects):
             if name in names and not isinstance(value, Rest):
                 self.memory.write(instance.attributes, name, value)
 
-    def call_function(
+    def call_function(  # noqa: D102
         self, function: Function, arguments: Arguments, place: Place | None, receiver: Value | None = None
     ) -> Value:
         if len(self.stack) >= DEEPEST or self.stack.count(function) >= MOST_RECURSIONS:

@@ -150,7 +150,8 @@ class Objects(Statements):
         for name in self.library_bases(instance.cls):
             if registry.is_callable_class(name):
                 positional = tuple(Tensor() if isinstance(item, Rest) else item for item in arguments.positional)
-                self.memory.write(instance.attributes, "@base", Made(name, positional, dict(arguments.keywords), place, open=arguments.open))
+                made = Made(name, positional, dict(arguments.keywords), place, open=arguments.open)
+                self.memory.write(instance.attributes, "@base", made)
                 return
 
     def set_up(self, instance: Instance) -> None:  # noqa: D102

@@ -1,4 +1,4 @@
-"""Distributions of TensorFlow Probability, distrax and TensorFlow 1: their logits are meant as those of a cross-entropy."""
+"""Distributions of TensorFlow Probability, distrax and TensorFlow 1: they take logits as a cross-entropy does."""
 
 from __future__ import annotations
 

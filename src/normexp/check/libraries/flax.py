@@ -58,16 +58,17 @@ def _apply(call: Call) -> Value:
     """Call ``model.apply(variables, x)``: with the variables that are given, ``model(x)``."""
     given = dict(call.arguments.keywords)
     method, mutable = given.pop("method", NONE), given.pop("mutable", NONE)
-    for name in ("rngs", "variables", "capture_intermediates"):
-        given.pop(name, None)
+    for ours in ("rngs", "variables", "capture_intermediates"):
+        given.pop(ours, None)
     positional = call.arguments.positional
     arguments = Arguments(
         positional if "variables" in call.arguments.keywords else positional[1:], given, call.arguments.open
     )
     model = call.receiver or Tensor()
+    name = text(method)
     if method == NONE:
         called: Value = model
-    elif (name := text(method)) is not None:
+    elif name is not None:
         called = call.machine.attribute(model, name, call.frame)
     elif isinstance(method, Function):
         called = Bound(method, model)

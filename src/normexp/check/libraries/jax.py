@@ -22,7 +22,10 @@ NN: Final[dict[str, Effect]] = {
     "log_softmax": _LOG_SOFTMAX,
     "sigmoid": sigmoid,
     "logsumexp": _LOGSUMEXP,
-    **dict.fromkeys(("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish", "mish", "softplus", "soft_sign", "hard_tanh", "hard_swish", "hard_silu", "tanh"), activation),
+    **dict.fromkeys(
+        ("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish", "mish", "softplus", "soft_sign",
+         "hard_tanh", "hard_swish", "hard_silu", "tanh"), activation
+    ),
 }  # fmt: skip
 """What jax.nn has, and flax again under its own names."""
 

@@ -80,11 +80,8 @@ def _object(loss: _Loss) -> Effect:
 
 
 def named(call: Call, name: str) -> Value | None:
-    """Give what Keras makes of a loss that is given by its name: a function, or an object of a class."""
-    name = SPELLINGS.get(name, name)
-    if name in _LOSSES:
-        return Made(f"keras.losses.{name}", (), {}, call.place)
-    return None
+    """Give the object that Keras makes of the name of a loss, if it is that of a class."""
+    return Made(f"keras.losses.{name}", (), {}, call.place) if name in _LOSSES else None
 
 
 FUNCTIONS: Final[dict[str, Effect]] = {

@@ -25,19 +25,29 @@ from normexp.check.values import (
     Tuple,
     Value,
     integer,
-    text,
     truth,
 )
 
 ADDED: Final = "@added"
-"""The attribute of a Sequential under which layers stand that were added to it later, as a `Tuple`."""
+"""The attribute of a Sequential under which layers stand that were added to it later, as a `List`."""
+
+
+def _made(call: Call) -> Value:
+    """Make a Sequential, to which layers will be added on some path or on all."""
+    given = call.arguments
+    added: dict[str, Value] = {ADDED: List({0: ()})}
+    return Made(call.name, given.positional, dict(given.keywords), call.place, added, given.open)
+
+
+def _added(made: Made) -> List:
+    found = made.attributes.get(ADDED)
+    return found if isinstance(found, List) else List({0: ()})
 
 
 def _layers(made: Made) -> tuple[Value | Rest, ...]:
     given = made.get(0, "layers")
-    added = made.attributes.get(ADDED)
     first = given.items if isinstance(given, List | Tuple) else () if given in (None, NONE) else (Rest(Tensor()),)
-    return (*first, *(added.items if isinstance(added, Tuple) else ()))
+    return (*first, *_added(made).items)
 
 
 def _sequential(call: Call) -> Value:
@@ -62,20 +72,21 @@ def _sequence(receiver: Value | None) -> Made | None:
 def _add(call: Call) -> Value:
     made, layer = _sequence(call.receiver), call.get(1, "layer")
     if made is not None:
-        old = made.attributes.get(ADDED)
-        before = old.items if isinstance(old, Tuple) else ()
-        call.machine.memory.write(made.attributes, ADDED, Tuple((*before, layer or Tensor())))
+        added = _added(made)
+        call.machine.memory.write(made.attributes, ADDED, added)
+        call.machine.memory.write(added.contents, 0, (*added.items, layer or Tensor()))
     return NONE
 
 
 def _pop(call: Call) -> Value:
     made = _sequence(call.receiver)
     if made is not None:
-        old = made.attributes.get(ADDED)
-        before = old.items if isinstance(old, Tuple) else ()
-        # Of those that the list has, one more may go: what then comes out is not known.
-        left = before[:-1] if before and not isinstance(before[-1], Rest) else (*before, Tensor())
-        call.machine.memory.write(made.attributes, ADDED, Tuple(left))
+        added = _added(made)
+        items = added.items
+        # Of those that the model was made with, one may go: what then comes out is not known.
+        left = items[:-1] if items and not isinstance(items[-1], Rest) else (*items, Tensor())
+        call.machine.memory.write(made.attributes, ADDED, added)
+        call.machine.memory.write(added.contents, 0, left)
     return NONE
 
 
@@ -93,34 +104,41 @@ def _compile(call: Call) -> Value:
 
 def _compare(call: Call, loss: Value, outputs: Value) -> None:
     """Hand each output to its loss, as the first step of training will."""
-    if isinstance(outputs, Tuple | List) and any(isinstance(item, Rest) for item in outputs.items):
-        return
-    items = (
-        [item for item in outputs.items if not isinstance(item, Rest)]
-        if isinstance(outputs, Tuple | List)
-        else [outputs]
-    )
     match loss:
         case Dictionary(contents=losses):
-            by_name = (
-                dict(outputs.contents) if isinstance(outputs, Dictionary) else {_name(item): item for item in items}
-            )
+            by_name = _by_name(outputs)
             for name, one in losses.items():
-                if isinstance(name, str) and name in by_name:
+                if name in by_name:
                     _compare(call, one, by_name[name])
-        case Tuple() | List() if not any(isinstance(one, Rest) for one in loss.items):
-            if len(loss.items) == len(items):
-                for one, item in zip(loss.items, items, strict=True):
-                    _compare(call, one, item) if not isinstance(one, Rest) else None
+        case Tuple(items=losses) if len(losses) == len(_each(outputs)):
+            for each, output in zip(losses, _each(outputs), strict=True):
+                if not isinstance(each, Rest):
+                    _compare(call, each, output)
+        case List():
+            _compare(call, Tuple(loss.items), outputs)
         case OneOf(options=options):
             for option in options:
                 _compare(call, option, outputs)
-        case _ if loss != NONE:
-            name = text(loss)
-            if name is not None:
-                loss = named(call, name) or Library(f"keras.losses.{SPELLINGS.get(name, name)}")
-            for item in items if not isinstance(outputs, Dictionary) else ():
-                call.apply(loss, Tensor(), item)
+        case Constant(value=str(name)):
+            spelt = SPELLINGS.get(name, name)
+            _compare(call, named(call, spelt) or Library(f"keras.losses.{spelt}"), outputs)
+        case _:
+            for output in _each(outputs):
+                call.apply(loss, Tensor(), output)
+
+
+def _each(outputs: Value) -> tuple[Value, ...]:
+    """Give the outputs of a model in order; none if they have no order."""
+    if isinstance(outputs, Dictionary):
+        return ()
+    items = outputs.items if isinstance(outputs, Tuple | List) else (outputs,)
+    return () if any(isinstance(item, Rest) for item in items) else tuple(i for i in items if not isinstance(i, Rest))
+
+
+def _by_name(outputs: Value) -> dict[object, Value]:
+    if isinstance(outputs, Dictionary):
+        return dict(outputs.contents)
+    return {_name(output): output for output in _each(outputs)}
 
 
 def _name(output: Value) -> str | None:
@@ -156,6 +174,7 @@ def call_application(call: Call) -> Value:
     return activated(call, value, activation, made.place)
 
 
+FUNCTIONS: Final[dict[str, Effect]] = {"keras.Sequential": _made}
 MADE: Final[dict[str, Effect]] = {"keras.Sequential": _sequential, "keras.Model": _functional}
 METHODS: Final[dict[tuple[str, str], Effect]] = {
     ("keras.Sequential", "add"): _add,

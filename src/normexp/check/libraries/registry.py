@@ -25,8 +25,10 @@ from normexp.check.libraries import (
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.libraries.torch_modules import ADDED, CONTAINERS, WRAPPERS
 from normexp.check.values import (
+    Class,
     Dictionary,
     Instance,
+    Library,
     List,
     Made,
     Method,
@@ -47,6 +49,7 @@ _FUNCTIONS: Final[dict[str, Effect]] = {
     **keras_functions.FUNCTIONS,
     **keras_layers.FUNCTIONS,
     **keras_losses.FUNCTIONS,
+    **keras_models.FUNCTIONS,
     **tensorflow.FUNCTIONS,
     **jax.FUNCTIONS,
     **optax.FUNCTIONS,
@@ -276,6 +279,8 @@ def _stored(call: Call, instance: Instance) -> None:
 def _of_object(call: Call, receiver: Instance | Made) -> Value | None:
     """Call a method that a class of a library is known to have."""
     names = [receiver.name] if isinstance(receiver, Made) else _bases(receiver.cls)
+    if keras_models.is_application(names[0] if names else ""):
+        names = ["keras.Model"]
     effect = next((effect for name in names if (effect := _OF_OBJECTS.get((name, call.name)))), None)
     return None if effect is None else effect(call)
 
@@ -305,10 +310,9 @@ def _of_module(call: Call, receiver: Instance | Made) -> Value:
         if name is not None and new is not None:
             call.machine.set_attribute(receiver, name, new)
         return receiver
-    if isinstance(receiver, Made):
-        if call.name == "forward":
-            call.method = False
-            return call_made(Call(call.machine, receiver.name, call.place, call.frame, call.arguments, receiver))
+    if isinstance(receiver, Made) and call.name == "forward":
+        call.method = False
+        return call_made(Call(call.machine, receiver.name, call.place, call.frame, call.arguments, receiver))
     return Tensor()
 
 

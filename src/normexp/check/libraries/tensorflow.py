@@ -131,6 +131,7 @@ _PLAIN: Final[dict[str, Effect]] = {
     "concat": renamed(joined, values="inputs"),
     "stack": renamed(joined, values="inputs"),
     "where": renamed(SHARED["where"], x="input", y="other"),
+    **{f"is_{name[2:]}": SHARED[name] for name in ("isnan", "isinf", "isfinite")},
     "gather_nd": SHARED["gather"],
     "zeros_like": lambda call: tensor(Constant(0)),
     "ones_like": lambda call: tensor(Constant(1)),
@@ -143,7 +144,8 @@ _PLAIN: Final[dict[str, Effect]] = {
     "nn.sigmoid": sigmoid,
     "nn.dropout": logits_or_nothing,
     "nn.bias_add": logits_or_nothing,
-    **{f"nn.{name}": squashed for name in ("relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "swish", "tanh", "softplus")},
+    **{f"nn.{name}": squashed for name in (
+        "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "swish", "tanh", "softplus")},
     **{f"nn.{name}": _with_logits("cross_entropy") for name in (
         "softmax_cross_entropy_with_logits", "softmax_cross_entropy_with_logits_v2",
         "sparse_softmax_cross_entropy_with_logits")},
@@ -152,7 +154,8 @@ _PLAIN: Final[dict[str, Effect]] = {
     "nn.ctc_loss": loss("cross_entropy", ("logits", "inputs"), ("labels",), at=1),
     "losses.softmax_cross_entropy": loss("cross_entropy", ("logits",), ("onehot_labels",), at=1),
     f"losses.{_SPARSE}": loss("cross_entropy", ("logits",), ("labels",), at=1),
-    "losses.sigmoid_cross_entropy": loss("binary_cross_entropy_with_logits", ("logits",), ("multi_class_labels",), at=1),
+    "losses.sigmoid_cross_entropy": loss(
+        "binary_cross_entropy_with_logits", ("logits",), ("multi_class_labels",), at=1),
     "layers.dense": _LAYER,
     **{f"layers.conv{n}d": _CONVOLUTION for n in (1, 2, 3)},
     **{f"layers.{name}": logits_or_nothing for name in ("dropout", "flatten", "batch_normalization")},
