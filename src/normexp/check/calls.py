@@ -124,6 +124,7 @@ class Calls(Objects):
         else:
             self.instantiate_base(instance, arguments, place)
             self._fields(instance, arguments)
+        self.set_up(instance)
         return instance
 
     def _fields(self, instance: Instance, arguments: Arguments) -> None:
@@ -139,10 +140,9 @@ class Calls(Objects):
             if name in names and not isinstance(value, Rest):
                 self.memory.write(instance.attributes, name, value)
 
-    def call_function(
+    def call_function(  # noqa: D102
         self, function: Function, arguments: Arguments, place: Place | None, receiver: Value | None = None
     ) -> Value:
-        """Go through a function with arguments; give what it returns."""
         if len(self.stack) >= DEEPEST or self.stack.count(function) >= MOST_RECURSIONS:
             return Tensor()
         node = function.node

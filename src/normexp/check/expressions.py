@@ -157,7 +157,8 @@ class Expressions(Comprehensions):
                 return Constant(+value.value)
         if isinstance(value, Tensor) and isinstance(node.op, ast.USub):
             return Tensor(rank=value.rank, sizes=value.sizes, half=value.half, term=term("negative", value.term))
-        return Tensor()
+        # A mask the other way round is still the mask that it was.
+        return Tensor(term=value.term) if isinstance(value, Tensor) and isinstance(node.op, ast.Invert) else Tensor()
 
     def _boolean(self, node: ast.BoolOp, frame: Frame) -> Value:
         stops = isinstance(node.op, ast.Or)

@@ -121,6 +121,7 @@ class Interpreter(Calls):
             self.instantiate_base(instance, Arguments((), {}, True), Place(cls.scope.home.source, cls.node))
         else:
             self.enter(init, instance)
+        self.set_up(instance)
 
     def _enter_once(self, function: Function, receiver: Value | None) -> None:
         if function.node not in self.entered:

@@ -9,6 +9,7 @@ from normexp.check.values import (
     NONE,
     OPEN,
     Bound,
+    Constant,
     Dictionary,
     Instance,
     Kind,
@@ -32,9 +33,10 @@ def join(one: Value, other: Value) -> Value:
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         return _tensors(one, other)
     # None is what a name holds before it is set; whoever reads the value has set it.
-    if one == NONE:
+    # But a constant was chosen: the activation of a layer may well be none.
+    if one == NONE and not isinstance(other, Constant):
         return other
-    if other == NONE:
+    if other == NONE and not isinstance(one, Constant):
         return one
     if isinstance(one, Tuple) and isinstance(other, Tuple) and len(one.items) == len(other.items):
         return Tuple(join_items(one.items, other.items))

@@ -150,7 +150,16 @@ class Objects(Statements):
         for name in self.library_bases(instance.cls):
             if registry.is_callable_class(name):
                 positional = tuple(Tensor() if isinstance(item, Rest) else item for item in arguments.positional)
-                self.memory.write(instance.attributes, "@base", Made(name, positional, dict(arguments.keywords), place))
+                made = Made(name, positional, dict(arguments.keywords), place, open=arguments.open)
+                self.memory.write(instance.attributes, "@base", made)
+                return
+
+    def set_up(self, instance: Instance) -> None:  # noqa: D102
+        for base in self.library_bases(instance.cls):
+            name = registry.SET_UP.get(base)
+            method = self.find_method(instance.cls, name) if name is not None else None
+            if method is not None:
+                self.call_function(method, Arguments((instance, Tensor())), None, instance)
                 return
 
     def set_attribute(self, value: Value, name: str, new: Value) -> None:  # noqa: D102

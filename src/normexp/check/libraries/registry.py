@@ -5,12 +5,30 @@ from __future__ import annotations
 import ast
 from typing import Final
 
-from normexp.check.libraries import numpy, python, torch_functions, torch_modules, torch_others, torch_shapes
+from normexp.check.libraries import (
+    distributions,
+    flax,
+    jax,
+    keras_functions,
+    keras_layers,
+    keras_losses,
+    keras_models,
+    numpy,
+    optax,
+    python,
+    tensorflow,
+    torch_functions,
+    torch_modules,
+    torch_others,
+    torch_shapes,
+)
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.libraries.torch_modules import ADDED, CONTAINERS, WRAPPERS
 from normexp.check.values import (
+    Class,
     Dictionary,
     Instance,
+    Library,
     List,
     Made,
     Method,
@@ -28,12 +46,29 @@ _FUNCTIONS: Final[dict[str, Effect]] = {
     **torch_others.FUNCTIONS,
     **numpy.FUNCTIONS,
     **python.BUILTINS,
+    **keras_functions.FUNCTIONS,
+    **keras_layers.FUNCTIONS,
+    **keras_losses.FUNCTIONS,
+    **keras_models.FUNCTIONS,
+    **tensorflow.FUNCTIONS,
+    **jax.FUNCTIONS,
+    **optax.FUNCTIONS,
+    **flax.FUNCTIONS,
+    **distributions.FUNCTIONS,
 }
 _MADE: Final[dict[str, Effect]] = {
     **torch_modules.MADE,
     **torch_others.MADE,
     "collections.namedtuple": python.named_tuple,
+    **keras_layers.MADE,
+    **keras_losses.MADE,
+    **keras_models.MADE,
+    **jax.MADE,
+    **flax.MADE,
 }
+_OF_OBJECTS: Final[dict[tuple[str, str], Effect]] = {**torch_others.METHODS, **keras_models.METHODS, **flax.METHODS}
+SET_UP: Final[dict[str, str]] = {**keras_layers.SET_UP, **flax.SET_UP}
+"""By class: the method that the library calls before it calls an object."""
 _METHODS: Final[dict[str, Effect]] = torch_functions.METHODS
 
 # Names under which the same things can be reached, longest first.
@@ -48,7 +83,12 @@ _ALIASES: Final = (
     ("torch.nn.functional.functional.", "torch.nn.functional."),
     ("pytorch_lightning.", "lightning."),
     ("lightning.pytorch.", "lightning."),
+    *tensorflow.ALIASES,
+    *keras_layers.ALIASES,
+    *flax.ALIASES,
+    *optax.ALIASES,
 )
+_PREFIXES: Final = tuple(alias for alias, _ in _ALIASES)
 
 OF_MODULES: Final = frozenset(
     [
@@ -77,6 +117,7 @@ OF_MODULES: Final = frozenset(
         "append",
         "load_from_checkpoint",
         "__init__",
+        *(name for _, name in _OF_OBJECTS),
     ]
 )
 _SELF: Final = frozenset(
@@ -100,10 +141,10 @@ _SELF: Final = frozenset(
 
 def canonical(name: str) -> str:
     """Give the name under which the tables have what a name stands for."""
-    for alias, real in _ALIASES:
-        if name.startswith(alias):
-            return real + name[len(alias) :]
-    return name
+    if name.startswith(_PREFIXES):
+        alias, real = next(pair for pair in _ALIASES if name.startswith(pair[0]))
+        return canonical(real + name[len(alias) :])
+    return keras_layers.NAMES.get(name, name)
 
 
 def knows(name: str) -> bool:
@@ -126,7 +167,8 @@ def make(call: Call) -> Value:
     name = canonical(call.name)
     last = name.rpartition(".")[2]
     if name in _MADE or last[:1].isupper() or torch_others.is_model(name):
-        return Made(name, call.arguments.positional, dict(call.arguments.keywords), call.place)
+        given = call.arguments
+        return Made(name, given.positional, dict(given.keywords), call.place, open=given.open)
     return Tensor()
 
 
@@ -134,6 +176,8 @@ def call_made(call: Call) -> Value:
     """Call an object of a library."""
     if torch_others.is_model(call.name):
         return torch_others.call_model(call)
+    if keras_models.is_application(call.name):
+        return keras_models.call_application(call)
     effect = _MADE.get(call.name)
     return Tensor() if effect is None else effect(call)
 
@@ -209,7 +253,9 @@ def call_method(call: Call) -> Value:
             if call.name == "__init__":
                 call.machine.instantiate_base(instance, call.arguments, call.place)
                 _stored(call, instance)
-            return Tensor()
+                return Tensor()
+            call.receiver = instance
+            return _of_object(call, instance) or Tensor()
         case Instance() | Made():
             return _of_module(call, receiver)
     return Tensor()
@@ -230,7 +276,27 @@ def _stored(call: Call, instance: Instance) -> None:
             call.machine.set_attribute(instance, name, value)
 
 
+def _of_object(call: Call, receiver: Instance | Made) -> Value | None:
+    """Call a method that a class of a library is known to have."""
+    names = [receiver.name] if isinstance(receiver, Made) else _bases(receiver.cls)
+    if keras_models.is_application(names[0] if names else ""):
+        names = ["keras.Model"]
+    effect = next((effect for name in names if (effect := _OF_OBJECTS.get((name, call.name)))), None)
+    return None if effect is None else effect(call)
+
+
+def _bases(cls: Class, depth: int = 0) -> list[str]:
+    names = [base.name for base in cls.bases if isinstance(base, Library)]
+    for base in cls.bases if depth < 16 else ():
+        if isinstance(base, Class):
+            names += _bases(base, depth + 1)
+    return names
+
+
 def _of_module(call: Call, receiver: Instance | Made) -> Value:
+    known = _of_object(call, receiver)
+    if known is not None:
+        return known
     if call.name in _SELF:
         if call.name == "extend" and isinstance(receiver, Made):
             _add(call, receiver)
@@ -244,13 +310,9 @@ def _of_module(call: Call, receiver: Instance | Made) -> Value:
         if name is not None and new is not None:
             call.machine.set_attribute(receiver, name, new)
         return receiver
-    if isinstance(receiver, Made):
-        effect = torch_others.METHODS.get((receiver.name, call.name))
-        if effect is not None:
-            return effect(call)
-        if call.name == "forward":
-            call.method = False
-            return call_made(Call(call.machine, receiver.name, call.place, call.frame, call.arguments, receiver))
+    if isinstance(receiver, Made) and call.name == "forward":
+        call.method = False
+        return call_made(Call(call.machine, receiver.name, call.place, call.frame, call.arguments, receiver))
     return Tensor()
 
 
