@@ -62,8 +62,9 @@ class Assignments(Expressions):
     def assign(self, target: ast.expr, value: Value, frame: Frame) -> None:  # noqa: D102
         match target:
             case ast.Name(id=name):
-                scope = frame.scope.elsewhere.get(name, frame.scope)
-                self.memory.write(scope.names, name, named(value, name, Place(frame.source, target)))
+                other = frame.scope.elsewhere.get(name)
+                write = self.memory.bind if other is None else self.memory.write
+                write((other or frame.scope).names, name, named(value, name, Place(frame.source, target)))
             case ast.Attribute(value=owner, attr=name):
                 renamed = named(value, name, Place(frame.source, target))
                 self.set_attribute(self.evaluate(owner, frame), name, renamed)

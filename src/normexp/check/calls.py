@@ -11,12 +11,13 @@ from normexp.check.libraries.call import Call
 from normexp.check.machine import Arguments, Flow
 from normexp.check.objects import Objects
 from normexp.check.scope import Frame, Scope
+from normexp.check.signatures import likeness, signature, telling
+from normexp.check.source import Source
 from normexp.check.terms import term
 from normexp.check.values import (
     NONE,
     Bound,
     Class,
-    Constant,
     Dictionary,
     Function,
     Instance,
@@ -40,30 +41,18 @@ MOST_RECURSIONS: Final = 2
 
 # Calls with arguments of the same kinds give the same; once more, because attributes may have been set since.
 MOST_TIMES: Final = 2
-_DEEPEST_SIGNATURE: Final = 3
-
-
-def signature(value: Value | Rest, depth: int = 0) -> object:
-    """Give what of an argument decides what a function returns."""
-    match value:
-        case Tensor():
-            return value.kind, value.axis, value.rank, value.sizes, value.half, value.fill is None
-        case Constant(value=constant):
-            return type(constant), constant
-        case Rest(item=item):
-            return "rest", signature(item, depth)
-        case Tuple() | List() if depth < _DEEPEST_SIGNATURE:
-            return type(value), tuple(signature(item, depth + 1) for item in value.items)
-        case Library() | Bound() | OneOf():
-            return value
-    return id(value)
 
 
 class Calls(Objects):
     """Calls values."""
 
     results: dict[object, tuple[int, Value | None]]
-
+    idle: dict[object, Value]
+    """What calls returned that told nothing: nothing was reported, and nothing of use returned or left behind."""
+    told: int
+    """How many events were reported."""
+    checked: Source | None
+    """The file that is gone through."""
     stack: list[Function]
     entered: set[ast.AST]
     skipped: set[ast.AST]
@@ -152,8 +141,25 @@ class Calls(Objects):
         times, known = self.results.get(key, (0, None))
         if times >= MOST_TIMES and known is not None:
             return known
-        value = self._run(function, arguments, receiver)
+        value = self._run_unless_idle(function, arguments, receiver)
         self.results[key] = (times + 1, value)
+        return value
+
+    def _run_unless_idle(self, function: Function, arguments: Arguments, receiver: Value | None) -> Value:
+        """Go through a function, but if it is of another file, only once for all objects that are alike.
+
+        What the models of a library have in common (loading, saving, sharding) is most of the work otherwise.
+        """
+        if function.scope.home.source is self.checked:
+            return self._run(function, arguments, receiver)
+        key = (function.node, id(function.scope), tuple(map(likeness, arguments.positional)), arguments.open,
+               tuple((name, likeness(value)) for name, value in arguments.keywords.items()))  # fmt: skip
+        if key in self.idle:
+            return self.idle[key]
+        before = self.told + self.memory.told
+        value = self._run(function, arguments, receiver)
+        if self.told + self.memory.told == before and not telling(value) and not isinstance(value, List | Dictionary):
+            self.idle[key] = value
         return value
 
     def _run(self, function: Function, arguments: Arguments, receiver: Value | None) -> Value:
@@ -213,7 +219,7 @@ class Calls(Objects):
         if node.kwarg is not None:
             values[node.kwarg.arg] = Dictionary(others)
         for name, value in values.items():
-            self.memory.write(scope.names, name, value)
+            self.memory.bind(scope.names, name, value)
 
     def enter(self, function: Function, receiver: Value | None) -> None:
         """Go through a function that nothing calls: of its arguments nothing is known."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Final
 
@@ -32,7 +32,10 @@ class Interpreter(Calls):
 
     def __init__(self, project: Project, report: Callable[[Event], None]) -> None:
         self.memory = Memory()
-        self.report = report
+        self._report = report
+        self.told = 0
+        self.idle = {}
+        self.checked = None
         self.stack = []
         self.entered = set()
         self.skipped = set()
@@ -41,6 +44,7 @@ class Interpreter(Calls):
         self.defined = {}
         self._project = project
         self._modules: dict[Source, Scope] = {}
+        self._attributes: dict[ast.AST, frozenset[str]] = {}
         self._left = 0
         self._left_of_file = STEPS_OF_A_FILE
 
@@ -49,9 +53,16 @@ class Interpreter(Calls):
         if self._left < 0:
             raise OutOfSteps
 
+    def report(self, event: Event) -> None:  # noqa: D102
+        if event.operation not in ("dropped", "divide"):
+            self.told += 1
+        self._report(event)
+
     def check(self, source: Source) -> Note | None:
         """Go through a file: its statements, what runs as a script, and all that nothing called."""
         self.results.clear()
+        self.idle.clear()
+        self.checked = source
         self._left_of_file = STEPS_OF_A_FILE
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, RECURSION))
@@ -137,14 +148,32 @@ class Interpreter(Calls):
             self.enter(method, receiver)
 
     def _inherited(self, source: Source, called: frozenset[str]) -> Iterator[Callable[[], object]]:
-        """Yield what a class has from others, and a framework calls: it may call in turn what the class overrides."""
+        """Yield what a class has from others, where it calls what the class overrides: frameworks call it."""
         for cls in [value for value in self.defined[source] if isinstance(value, Class)]:
             own = {name for name, value in cls.attributes.items() if isinstance(value, Function)} - {"__init__"}
             for base in cls.bases if own else ():
                 if isinstance(base, Class) and own & base.attributes.keys():
-                    for name, method in list(base.attributes.items()):
-                        if isinstance(method, Function) and name not in own | called and not method.role:
-                            yield partial(self._enter_inherited, cls, method)
+                    methods = {name: value for name, value in base.attributes.items() if isinstance(value, Function)}
+                    for name in self._leading_to(own, methods):
+                        if name not in own | called and not methods[name].role:
+                            yield partial(self._enter_inherited, cls, methods[name])
+
+    def _leading_to(self, wanted: Collection[str], methods: Mapping[str, Function]) -> list[str]:
+        """Give those of the methods of a class that use one of the wanted attributes, or use a method that does."""
+        leading: set[str] = set()
+        while True:
+            targets = leading.union(wanted)
+            more = {name for name, value in methods.items() if self._used(value) & targets} - leading
+            if not more:
+                return [name for name in methods if name in leading]
+            leading |= more
+
+    def _used(self, function: Function) -> frozenset[str]:
+        """Give the names of the attributes that a function uses."""
+        if function.node not in self._attributes:
+            found = (node.attr for node in ast.walk(function.node) if isinstance(node, ast.Attribute))
+            self._attributes[function.node] = frozenset(found)
+        return self._attributes[function.node]
 
     def _enter_inherited(self, cls: Class, method: Function) -> None:
         for receiver in self._instances(cls):
@@ -201,7 +230,7 @@ class Interpreter(Calls):
                 elif node.module:
                     home.stars.append(registry.canonical(node.module + ".").rstrip("."))
                 continue
-            self.memory.write(scope.names, alias.asname or alias.name, self._from(node, alias.name, source, scope))
+            self.memory.bind(scope.names, alias.asname or alias.name, self._from(node, alias.name, source, scope))
 
     def _from(self, node: ast.ImportFrom, name: str, source: Source | None, scope: Scope) -> Value:
         if source is not None:
@@ -227,16 +256,16 @@ class Interpreter(Calls):
             value: Value = (
                 Library(registry.canonical(alias.name)) if source is None else ModuleValue(self._module(source))
             )
-            self.memory.write(scope.names, alias.asname, value)
+            self.memory.bind(scope.names, alias.asname, value)
             return
         if source is None or source is self._project.find(scope.home.source, top, 0):
             value = Library(top) if source is None else ModuleValue(self._module(source))
-            self.memory.write(scope.names, top, value)
+            self.memory.bind(scope.names, top, value)
             return
         # import a.b.c: the name a, with b in it, and c in that.
         package = self._project.find(scope.home.source, top, 0)
         outer = self._module(package) if package is not None else Scope(Home(scope.home.source))
-        self.memory.write(scope.names, top, ModuleValue(outer))
+        self.memory.bind(scope.names, top, ModuleValue(outer))
         parts = alias.name.split(".")
         for count in range(2, len(parts) + 1):
             found = self._project.find(scope.home.source, ".".join(parts[:count]), 0)

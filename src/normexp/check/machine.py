@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -42,7 +41,10 @@ class Machine(ABC):
     """The interpreter, as its parts and the libraries see it."""
 
     memory: Memory
-    report: Callable[[Event], None]
+
+    @abstractmethod
+    def report(self, event: Event) -> None:
+        """Tell the rules of an operation."""
 
     @abstractmethod
     def evaluate(self, node: ast.expr, frame: Frame) -> Value:

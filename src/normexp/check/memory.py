@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 from normexp.check.join import join, join_items
+from normexp.check.signatures import telling
 
 Table: TypeAlias = dict[Any, Any]
 Changes: TypeAlias = dict[tuple[int, Any], tuple[Table, Any, Any]]
@@ -20,9 +21,17 @@ class Memory:
     def __init__(self) -> None:
         self._journal: list[tuple[Table, Any, Any]] = []
         self._open = 0
+        self.told = 0
+        """How often something was written that outlives a call and may matter."""
 
     def write(self, table: Table, key: Any, value: Any) -> None:  # noqa: ANN401
-        """Write a value into a table."""
+        """Write a value into a table that outlives the call in progress."""
+        if telling(value):
+            self.told += 1
+        self.bind(table, key, value)
+
+    def bind(self, table: Table, key: Any, value: Any) -> None:  # noqa: ANN401
+        """Write a value into the names of the call in progress."""
         if self._open:
             self._journal.append((table, key, table.get(key, _MISSING)))
         table[key] = value
@@ -76,7 +85,7 @@ class Memory:
             for value in present[1:]:
                 joined = _join(joined, value)
             if table.get(key, _MISSING) is not joined:
-                self.write(table, key, joined)
+                self.bind(table, key, joined)
 
 
 def _join(one: Any, other: Any) -> Any:  # noqa: ANN401

@@ -267,7 +267,7 @@ class Objects(Statements):
         value: Value = function
         for decorator in reversed(node.decorator_list):
             value = self._decorated(function, value, decorator, frame)
-        self.memory.write(frame.scope.names, node.name, value)
+        self.memory.bind(frame.scope.names, node.name, value)
 
     def _decorated(self, function: Function, value: Value, decorator: ast.expr, frame: Frame) -> Value:
         name = decorator.id if isinstance(decorator, ast.Name) else getattr(decorator, "attr", "")
@@ -285,7 +285,7 @@ class Objects(Statements):
         scope = Scope(frame.scope.home, frame.scope, of_class=True)
         cls = Class(node, frame.scope, bases, scope.names)
         self.remember(cls, frame)
-        self.memory.write(frame.scope.names, node.name, cls)
+        self.memory.bind(frame.scope.names, node.name, cls)
         self.execute(node.body, Frame(scope, frame.function, cls))
 
 
