@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from normexp.check.event import Event
@@ -85,17 +85,43 @@ def _is_log_sum_exp_of(one: Tensor, other: Tensor) -> bool:
 
 def _quotient(made: Tensor, one: Tensor, other: Tensor, place: Place) -> Tensor:
     """See a softmax that is written by hand."""
-    if one.term.operation == "exp" and other.term.operation == "sum" and other.term.part(0) == one.term:
-        axis = other.term.operands[1]
-        return made.but(
-            kind=Kind.PROBABILITIES,
-            axis=axis if isinstance(axis, int) else None,
-            rank=one.rank,
-            sizes=one.sizes,
-            origin=place,
-            trace=(place.step("exp/sum"),),
-        )
-    return made
+    total = other.term
+    if total.operation in ("add", "clamp") and (summed := total.part(0)) is not None:
+        total = summed  # an epsilon against zero
+    if total.operation != "sum" or total.part(0) != one.term:
+        return made
+    by_hand = one.term.operation == "exp"
+    axis = total.operands[1]
+    if not by_hand and not (isinstance(axis, int) and total.operands[2] is True and _positive(one)):
+        return made
+    return made.but(
+        kind=Kind.PROBABILITIES,
+        axis=axis if isinstance(axis, int) else None,
+        rank=one.rank,
+        sizes=one.sizes,
+        origin=place if by_hand and total is other.term else None,
+        trace=(place.step("exp/sum" if by_hand else "x/sum"),),
+    )
+
+
+def _positive(value: Tensor) -> bool:
+    """Tell whether no element is negative: probabilities, exponentials, and either of them where a mask lets it."""
+    if value.kind in (Kind.PROBABILITIES, Kind.SIGMOID):
+        return True
+    return any(part.operation in _POSITIVE for part in _factors(value.term))
+
+
+def _factors(product: Term) -> Iterator[Term]:
+    if product.operation != "multiply":
+        yield product
+        return
+    for at in (0, 1):
+        factor = product.part(at)
+        if factor is not None:
+            yield from _factors(factor)
+
+
+_POSITIVE: Final = ("exp", "softmax", "sigmoid")
 
 
 def shifted(exponent: Term) -> bool:

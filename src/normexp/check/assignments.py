@@ -7,6 +7,7 @@ import ast
 from normexp.check.event import Event
 from normexp.check.expressions import Expressions
 from normexp.check.join import join
+from normexp.check.libraries.torch_others import HEADS
 from normexp.check.machine import Flow
 from normexp.check.scope import Frame
 from normexp.check.terms import unknown
@@ -18,6 +19,7 @@ from normexp.check.values import (
     Kind,
     List,
     Made,
+    Method,
     OneOf,
     Place,
     Rest,
@@ -117,6 +119,9 @@ class Assignments(Expressions):
                 self.memory.write(container.contents, 0, (Rest(Tensor()),))
         elif isinstance(container, Made):
             self.memory.write(container.attributes, f"[{key.value}]" if isinstance(key, Constant) else "[?]", value)
+        elif isinstance(container, Method) and isinstance(container.receiver, Made) and container.name in HEADS:
+            # vgg.classifier[6] = ...: who puts a layer there wants other classes, and so it is the last.
+            self.memory.write(container.receiver.attributes, container.name, value)
         elif isinstance(container, Tensor) and isinstance(owner, ast.Name | ast.Attribute):
             self._overwrite(owner, container, index, value, frame)
 

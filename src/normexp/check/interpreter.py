@@ -6,6 +6,7 @@ import ast
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
+from time import process_time
 from typing import Final
 
 from normexp.check.calls import Calls
@@ -23,6 +24,9 @@ from normexp.check.values import Class, Constant, Function, Instance, Library, M
 # Of expressions and statements; a second has some 200,000. Real files need a few thousand.
 STEPS_OF_A_FILE: Final = 150_000
 STEPS_OF_AN_ENTRY: Final = 50_000
+# Of this process' time. Real files take a second at most; a step may be long in one that means harm.
+SECONDS_OF_A_FILE: Final = 10.0
+_STEPS_OF_A_LOOK: Final = 64  # at the clock: each takes as long as a step
 # A call of the code under check takes some 20 of Python's frames.
 RECURSION: Final = 6_000
 
@@ -47,9 +51,12 @@ class Interpreter(Calls):
         self._attributes: dict[ast.AST, frozenset[str]] = {}
         self._left = 0
         self._left_of_file = STEPS_OF_A_FILE
+        self._deadline = 0.0
 
     def step(self) -> None:  # noqa: D102
         self._left -= 1
+        if self._left % _STEPS_OF_A_LOOK == 0 and process_time() > self._deadline:
+            self._left = -1
         if self._left < 0:
             raise OutOfSteps
 
@@ -64,6 +71,7 @@ class Interpreter(Calls):
         self.idle.clear()
         self.checked = source
         self._left_of_file = STEPS_OF_A_FILE
+        self._deadline = process_time() + SECONDS_OF_A_FILE
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, RECURSION))
         try:
@@ -96,11 +104,14 @@ class Interpreter(Calls):
             entry()
         except OutOfSteps:
             self.memory, self.stack = Memory(), []
+            return Note("", None, "takes too long to be followed everywhere: parts of it were not checked")
         except RecursionError:
             self.memory, self.stack = Memory(), []
             return Note("", None, "is nested too deeply to be followed everywhere")
         finally:
             self._left_of_file -= allowed - max(self._left, 0)
+            if process_time() > self._deadline:
+                self._left_of_file = 0
         return None
 
     def _entries(self, source: Source, mentioned: frozenset[str]) -> Iterator[Callable[[], object]]:

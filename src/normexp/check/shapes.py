@@ -21,11 +21,11 @@ def picked(value: Tensor, made: Term) -> Tensor:
     return Tensor(half=value.half, term=made, origin=origin)
 
 
-def dropped_axis(value: Tensor, axis: int | None) -> Tensor:
-    """Give a part of a tensor at one index of an axis. Along the normalised axis, the kind is lost."""
+def dropped_axis(value: Tensor, axis: int | None, least: int = 0) -> Tensor:
+    """Give a part of a tensor, of so many axes at least, at one index. Along the normalised axis, the kind is lost."""
     if axis is None:
         return Tensor()
-    if value.kind not in (Kind.UNKNOWN, Kind.LOGITS) and _may_be_axis(value, axis):
+    if value.kind not in (Kind.UNKNOWN, Kind.LOGITS) and _may_be_axis(value, axis, least):
         return picked(value, term("item", value.term, axis))
     return without_axis(value, axis)
 
@@ -139,6 +139,7 @@ def subscript(machine: Machine, value: Tensor, index: ast.expr, frame: Frame) ->
     made, at = value, 0
     labels: list[object] = []
     arrays = 0
+    least = sum(not (isinstance(part, ast.Constant) and part.value in (None, Ellipsis)) for part in parts)
     for part in parts:
         if isinstance(part, ast.Slice):
             for bound in (part.lower, part.upper, part.step):
@@ -146,7 +147,7 @@ def subscript(machine: Machine, value: Tensor, index: ast.expr, frame: Frame) ->
                     machine.evaluate(bound, frame)
             full = part.lower is None and part.upper is None
             labels.append(":" if full else ast.dump(part))
-            if not full and made.kind not in (Kind.UNKNOWN, Kind.LOGITS) and _is_axis(made, at):
+            if not full and made.kind not in (Kind.UNKNOWN, Kind.LOGITS) and _is_axis(made, at, least):
                 made = made.but(kind=Kind.UNKNOWN)
             if not full:
                 made = made.but(sizes=_sizes_but(made, at))
@@ -163,7 +164,8 @@ def subscript(machine: Machine, value: Tensor, index: ast.expr, frame: Frame) ->
             at = -rest if made.rank is None else made.rank - rest
         elif number(key) is not None:
             labels.append(number(key))
-            made = dropped_axis(made, at) if not arrays else Tensor()
+            made = dropped_axis(made, at, least) if not arrays else Tensor()
+            least -= 1
         else:
             # A mask, or indices, of the first axis keeps rows; of more than one, single elements are left.
             arrays += 1
@@ -177,20 +179,22 @@ def subscript(machine: Machine, value: Tensor, index: ast.expr, frame: Frame) ->
     return made.but(term=term("item", value.term, *labels))
 
 
-def _is_axis(value: Tensor, at: int) -> bool:
+def _is_axis(value: Tensor, at: int, least: int) -> bool:
     if value.axis is None:
         return at > 0
     if value.rank:
         return value.axis % value.rank == at % value.rank
-    return value.axis == at or (at == 1 and value.axis == -1)
+    return value.axis == at or (at == 1 and value.axis == -1 and least <= 2)
 
 
-def _may_be_axis(value: Tensor, at: int) -> bool:
+def _may_be_axis(value: Tensor, at: int, least: int) -> bool:
     """Tell whether an axis may be the normalised one."""
     if value.axis is None:
         return at != 0
     if value.rank:
         return value.axis % value.rank == at % value.rank
+    if value.axis < 0 <= at and least > at - value.axis:
+        return False
     return value.axis == at or ((value.axis < 0) != (at < 0) and not (at == 0 and value.axis < 0))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Final
 
 from normexp.check.values import (
@@ -22,6 +23,8 @@ from normexp.check.values import (
 )
 
 _DEEPEST: Final = 3
+# Of the items of a list; a longer one is data, and is told from others by its identity.
+_LONGEST: Final = 64
 
 
 def signature(value: Value | Rest, depth: int = 0) -> object:
@@ -33,7 +36,7 @@ def signature(value: Value | Rest, depth: int = 0) -> object:
             return type(constant), constant
         case Rest(item=item):
             return "rest", signature(item, depth)
-        case Tuple() | List() if depth < _DEEPEST:
+        case Tuple() | List() if depth < _DEEPEST and len(value.items) <= _LONGEST:
             return type(value), tuple(signature(item, depth + 1) for item in value.items)
         case Library() | Bound() | OneOf():
             return value
@@ -72,7 +75,7 @@ def telling(value: object, depth: int = 0) -> bool:
             return telling(item, depth)
         case tuple() | Tuple() | List() if depth < _DEEPEST:
             items = value if isinstance(value, tuple) else value.items
-            return any(telling(item, depth + 1) for item in items)
+            return any(telling(item, depth + 1) for item in items[:_LONGEST])
         case Dictionary() if depth < _DEEPEST:
-            return any(telling(item, depth + 1) for item in value.contents.values())
+            return any(telling(item, depth + 1) for item in islice(value.contents.values(), _LONGEST))
     return True

@@ -15,8 +15,12 @@ def binary(op: ast.operator) -> Effect:
     """Make the effect of a function that does what an operator does."""
 
     def effect(call: Call) -> Value:
-        left, right = call.tensor(0, "x", "x1", "a"), call.tensor(1, "y", "x2", "b")
-        return arithmetic(call.machine.report, op, call.get(0) or left, call.get(1) or right, call.place)
+        left, right = call.get(0, "x", "x1", "a", "input"), call.get(1, "y", "x2", "b", "other")
+        # Of methods, those of pandas' frames mean another axis; NumPy's arrays have none of these names.
+        theirs = call.method and "torch" not in call.frame.scope.home.roots
+        if theirs or call.given(-1, "alpha", "rounding_mode", "where", "axis", "level", "fill_value"):
+            return Tensor()
+        return arithmetic(call.machine.report, op, left or Tensor(), right or Tensor(), call.place)
 
     return effect
 

@@ -5,8 +5,10 @@ A method has the arguments of the function of the same name, one later: so one t
 
 from __future__ import annotations
 
+import ast
 from typing import Final
 
+from normexp.check.libraries.adapters import binary
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.libraries.effects import (
     activation,
@@ -94,6 +96,9 @@ def _chunk(call: Call) -> Value:
     value = call.tensor(0, "input", "tensor")
     kind = value.kind if value.kind is Kind.LOGITS else Kind.UNKNOWN
     part = Tensor(kind=kind, half=value.half, trace=value.trace if kind is Kind.LOGITS else ())
+    axis = call.integer(2, "dim", "axis") if call.given(2, "dim", "axis") else 0
+    if axis == 0 and value.kind in (Kind.PROBABILITIES, Kind.LOG_PROBABILITIES, Kind.SIGMOID) and value.axis != 0:
+        part = value.passed("part").but(sizes=())  # some of the rows
     count = call.integer(1, "chunks")
     if call.name.endswith("chunk") and count is not None and 0 < count <= 16:
         return Tuple((part,) * count)
@@ -165,6 +170,14 @@ FUNCTIONS: Final[dict[str, Effect]] = {
     "pow": elementwise("power"),
     "tanh": activation,
     "relu": activation,
+    "add": binary(ast.Add()),
+    "sub": binary(ast.Sub()),
+    "subtract": binary(ast.Sub()),
+    "mul": binary(ast.Mult()),
+    "multiply": binary(ast.Mult()),
+    "div": binary(ast.Div()),
+    "divide": binary(ast.Div()),
+    "true_divide": binary(ast.Div()),
     "clamp": clamp,
     "clip": clamp,
     "clamp_min": clamp,

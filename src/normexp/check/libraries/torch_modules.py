@@ -74,8 +74,12 @@ def _convolution(dimensions: int) -> Effect:
         value, made = call.tensor(0, "input"), call.made
         if made is None:
             return Tensor()
-        size = integer(made.get(1, "out_channels"))
-        return _raw(call, made, value, ((1, size),) if size is not None else (), dimensions + 2)
+        entering, leaving = made.get(0, "in_channels"), made.get(1, "out_channels")
+        size = integer(leaving)
+        sizes = ((1, size),) if size is not None else ()
+        # As many channels out as in: they may be heads of attention, of which no axis is that of the classes.
+        rank = None if tensor(entering).term == tensor(leaving).term else dimensions + 2
+        return _raw(call, made, value, sizes if rank else (), rank)
 
     return effect
 

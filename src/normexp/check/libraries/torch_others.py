@@ -8,7 +8,7 @@ from normexp.check.libraries.call import Call, Effect
 from normexp.check.values import Class, Kind, Library, Tensor, Tuple, Value, text
 
 # What a zoo's models end in. Who wants other classes puts another layer there.
-_HEADS: Final = ("fc", "classifier", "head", "heads", "last_linear", "_fc", "output_layer")
+HEADS: Final = ("fc", "classifier", "head", "heads", "last_linear", "_fc", "output_layer")
 _FASTAI: Final = ("vision.all", "text.all", "tabular.all", "basics", "learner", "basic_train", "vision")
 _ZOOS: Final = (
     "torchvision.models.",
@@ -29,7 +29,7 @@ def call_model(call: Call) -> Value:
     made = call.made
     if made is None:
         return Tensor()
-    for name in _HEADS:
+    for name in HEADS:
         if name in made.attributes:
             return call.apply(made.attributes[name], Tensor())
     if made.attributes or not made.name.startswith(_ZOOS[0]) or "segmentation" in made.name or "detection" in made.name:
