@@ -457,6 +457,33 @@ def step(x, y):
     return F.cross_entropy(p, y)
 """,
     ),
+    "model said by its annotation": (
+        "double-softmax",
+        """
+def train(model: Net, x, y, criterion: nn.CrossEntropyLoss):
+    return criterion(model(x), y)
+""",
+    ),
+    "scaled after the fill": (
+        "mask-fill",
+        """
+def attend(s, mask):
+    s = s.masked_fill(mask, 1e-9)
+    s = s / 8.0
+    return torch.softmax(s, dim=-1)
+""",
+    ),
+    "items of a ModuleDict": (
+        "double-softmax",
+        """
+class M(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.heads = nn.ModuleDict({"a": nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))})
+    def forward(self, x): return {k: h(x) for k, h in self.heads.items()}
+def step(x, y): return F.cross_entropy(M()(x)["a"], y)
+""",
+    ),
     "numpy keepdims": (
         "keepdims",
         """
@@ -549,3 +576,43 @@ def test_found(name: str) -> None:
 @pytest.mark.parametrize("name", RIGHT)
 def test_silent(name: str) -> None:
     assert [(one.line, one.name) for one in findings(HEAD + RIGHT[name])] == []
+
+
+def test_file_that_takes_too_long_is_noted() -> None:
+    calls = "".join(f"    f(data, {n})\n" for n in range(3000))
+    body = f"data = [{','.join(map(str, range(40_000)))}]\ndef f(x, y): return F.cross_entropy(x, y)\n"
+    source, _ = parse(
+        (HEAD + body + "def main():\n    while go():\n" + calls.replace("    ", " " * 8)).encode(), "a.py"
+    )
+    assert source is not None
+    notes = [one for one in analyse([source]) if not isinstance(one, Finding)]
+    assert [(note.path, note.message.partition(":")[0]) for note in notes] == [
+        ("a.py", "takes too long to be followed everywhere")
+    ]
+
+
+def test_what_objects_have_in_common_is_followed_for_those_that_differ() -> None:
+    base = parse(
+        b"""
+class Trainer:
+    def __init__(self, model, loss):
+        self.model, self.loss = model, loss
+    def step(self, x, y):
+        return self.loss(self.model(x), y)
+""",
+        "base.py",
+    )[0]
+    main = parse(
+        (
+            HEAD
+            + """
+from base import Trainer
+Trainer(nn.Linear(2, 2), nn.MSELoss()).step(a, b)
+Trainer(Net(), nn.CrossEntropyLoss()).step(a, b)
+"""
+        ).encode(),
+        "main.py",
+    )[0]
+    assert base is not None and main is not None
+    found = [one for one in analyse([base, main]) if isinstance(one, Finding)]
+    assert [(one.path, one.line, one.name) for one in found] == [("base.py", 6, "double-softmax")]

@@ -54,6 +54,8 @@ def arithmetic(report: Callable[[Event], None], op: ast.operator, left: Value, r
 
 
 def _keeping(made: Tensor, op: ast.operator, left: Value, right: Value, one: Tensor, other: Tensor) -> Tensor:
+    if one.fill is not None and isinstance(op, ast.Mult | ast.Div) and (number(right) or 0.0) > 0.0:
+        made = made.but(fill=one.fill)  # scaled, it is seen by a softmax as before
     if one.kind is Kind.LOGITS and isinstance(op, _LINEAR):
         if _is_log_sum_exp_of(one, other) and isinstance(op, ast.Sub):
             return made.but(kind=Kind.LOG_PROBABILITIES, sizes=one.sizes, trace=one.trace)

@@ -224,14 +224,31 @@ class Calls(Objects):
     def enter(self, function: Function, receiver: Value | None) -> None:
         """Go through a function that nothing calls: of its arguments nothing is known."""
         node = function.node.args
-        names = [each.arg for each in (*node.posonlyargs, *node.args, *node.kwonlyargs)]
-        values: dict[str, Value] = {name: Tensor() for name in names}
+        parameters = (*node.posonlyargs, *node.args, *node.kwonlyargs)
+        names = [each.arg for each in parameters]
+        values: dict[str, Value] = {each.arg: self._annotated(each.annotation, function) for each in parameters}
         if receiver is not None and names:
             values[names[0]] = receiver
         for name, default in function.defaults.items():
             if isinstance(default, Function | Class | Library | Made):
                 values[name] = default
         self.call_function(function, Arguments((), values, True), None, receiver)
+
+    def _annotated(self, annotation: ast.expr | None, function: Function) -> Value:
+        """Give what an argument is said to be, if that is a class of the code under check or a criterion."""
+        if isinstance(annotation, ast.Name | ast.Attribute):
+            frame = Frame(function.scope)
+            said = self.evaluate(annotation, frame)
+            if isinstance(said, Class):
+                instances = self.examples(said)
+                return instances[0] if instances else Tensor()
+            if isinstance(said, Library) and said.name.startswith("torch.nn.") and said.name.endswith("Loss"):
+                return self.call(said, Arguments(), Place(frame.source, annotation), frame)
+        return Tensor()
+
+    def examples(self, cls: Class) -> list[Instance]:
+        """Give instances of a class: those that were met, or one made from unknown arguments."""
+        raise NotImplementedError
 
     def skip(self, frame: Frame) -> None:  # noqa: D102
         if frame.function is not None:

@@ -122,14 +122,14 @@ class Interpreter(Calls):
             at += 1
             if isinstance(value, Class):
                 if value.node.name not in mentioned:
-                    yield partial(self._instances, value)
+                    yield partial(self.examples, value)
                 for name, method in list(value.attributes.items()):
                     if isinstance(method, Function) and method.name == name and name not in mentioned:
                         yield partial(self._enter_method, value, method)
             elif value.name not in mentioned and not value.scope.of_class:
                 yield partial(self._enter_once, value, None)
 
-    def _instances(self, cls: Class) -> list[Instance]:
+    def examples(self, cls: Class) -> list[Instance]:  # noqa: D102
         if not cls.instances:
             self._generic(cls)
         return cls.instances[:2]
@@ -155,7 +155,7 @@ class Interpreter(Calls):
         if method.role == "staticmethod":
             self.enter(method, None)
             return
-        for receiver in [cls] if method.role == "classmethod" else self._instances(cls):
+        for receiver in [cls] if method.role == "classmethod" else self.examples(cls):
             self.enter(method, receiver)
 
     def _inherited(self, source: Source, called: frozenset[str]) -> Iterator[Callable[[], object]]:
@@ -187,7 +187,7 @@ class Interpreter(Calls):
         return self._attributes[function.node]
 
     def _enter_inherited(self, cls: Class, method: Function) -> None:
-        for receiver in self._instances(cls):
+        for receiver in self.examples(cls):
             self.enter(method, receiver)
 
     def _again(self, source: Source) -> Iterator[Callable[[], object]]:

@@ -120,6 +120,7 @@ OF_MODULES: Final = frozenset(
         *(name for _, name in _OF_OBJECTS),
     ]
 )
+_OF_DICTIONARIES: Final = frozenset({"items", "keys", "values"})
 _SELF: Final = frozenset(
     [
         "to",
@@ -256,6 +257,9 @@ def call_method(call: Call) -> Value:
                 return Tensor()
             call.receiver = instance
             return _of_object(call, instance) or Tensor()
+        case Made(name="torch.nn.ModuleDict", positional=(Dictionary() as inner,)) if call.name in _OF_DICTIONARIES:
+            call.method, call.receiver = False, inner
+            return python.dictionary_method(call)
         case Instance() | Made():
             return _of_module(call, receiver)
     return Tensor()
