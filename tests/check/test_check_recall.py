@@ -538,6 +538,12 @@ class Talking(nn.Module):
     def forward(self, q, k):
         return self.mix(q @ k.transpose(-2, -1)).softmax(dim=-1)
 """,
+    "window of a Gaussian": """
+def window(size, sigma):
+    x = torch.linspace(-1, 1, size)
+    w = torch.exp(-0.5 * (x / sigma) ** 2)
+    return w / w.sum()
+""",
     "shifted in place": """
 def lse(logits):
     logits.sub_(logits.amax(dim=1, keepdim=True))
@@ -613,6 +619,14 @@ Trainer(Net(), nn.CrossEntropyLoss()).step(a, b)
         ).encode(),
         "main.py",
     )[0]
-    assert base is not None and main is not None
+    assert base is not None
+    assert main is not None
     found = [one for one in analyse([base, main]) if isinstance(one, Finding)]
     assert [(one.path, one.line, one.name) for one in found] == [("base.py", 6, "double-softmax")]
+
+
+def test_values_of_topk_need_their_softmax() -> None:
+    text = HEAD + "def route(x):\n    p, chosen = torch.topk(F.softmax(x, dim=-1), 2)\n    return p, chosen\n"
+    source, _ = parse(text.encode(), "a.py")
+    assert source is not None
+    assert list(analyse([source])) == []

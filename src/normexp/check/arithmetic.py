@@ -127,10 +127,16 @@ _POSITIVE: Final = ("exp", "softmax", "sigmoid")
 
 
 def shifted(exponent: Term) -> bool:
-    """Tell whether something was subtracted that may be the maximum: then exp does not overflow."""
+    """Tell whether something was subtracted that may be the maximum, or a sign changed: then exp may not overflow."""
     return any(
-        part.operation in ("subtract", "maximum", "clamp", "negative", "log_softmax") for part in exponent.parts()
+        part.operation in ("subtract", "maximum", "clamp", "negative", "log_softmax") or _is_negative(part)
+        for part in exponent.parts()
     )
+
+
+def _is_negative(part: Term) -> bool:
+    """Tell whether something is a negative number, such as the factor in the exponent of a Gaussian."""
+    return part.operation == "constant" and str(part.operands[0]).startswith("-")
 
 
 def compare(op: ast.cmpop, left: Value, right: Value) -> bool | None:
