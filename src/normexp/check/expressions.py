@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ast
-import operator
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from normexp.check.arithmetic import arithmetic, compare
 from normexp.check.comprehensions import Comprehensions
+from normexp.check.folding import fold
 from normexp.check.join import join, join_all
 from normexp.check.machine import Arguments
-from normexp.check.scope import Frame, Scope
+from normexp.check.scope import BUILTINS, Frame, Scope
 from normexp.check.source import Source
 from normexp.check.terms import term
 from normexp.check.values import (
@@ -32,18 +32,6 @@ from normexp.check.values import (
     integer,
     truth,
 )
-
-_FOLDED: Final[dict[type[ast.operator], Callable[[Any, Any], Any]]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.Pow: operator.pow,
-}
-_LARGEST: Final = 1e300  # numbers beyond (and strings longer) are not worked out: 9**9**9 must take no time
-_LONGEST: Final = 10_000
 
 
 class Expressions(Comprehensions):
@@ -74,7 +62,7 @@ class Expressions(Comprehensions):
                     return star.names[name]
             elif self.knows(f"{star}.{name}"):
                 return Library(f"{star}.{name}")
-        return Library(f"builtins.{name}") if name in _BUILTINS else Tensor(term=term("name", name, id(scope.module())))
+        return Library(f"builtins.{name}") if name in BUILTINS else Tensor(term=term("name", name, id(scope.module())))
 
     def knows(self, name: str) -> bool:
         """Tell whether the tables of the libraries have a name."""
@@ -128,7 +116,7 @@ class Expressions(Comprehensions):
     def operate(self, op: ast.operator, left: Value, right: Value, node: ast.AST, frame: Frame) -> Value:
         """Give ``left op right``."""
         if isinstance(left, Constant) and isinstance(right, Constant):
-            return _fold(op, left.value, right.value)
+            return fold(op, left.value, right.value)
         if isinstance(op, ast.Add):
             if isinstance(left, Tuple) and isinstance(right, Tuple):
                 return Tuple(left.items + right.items)
@@ -292,65 +280,3 @@ _METHODS: Final[dict[type[ast.expr], Callable[..., Value]]] = {
     ast.JoinedStr: Expressions._string,
     ast.Starred: Expressions._starred,
 }
-
-_BUILTINS: Final = frozenset(
-    [
-        "abs",
-        "all",
-        "any",
-        "bool",
-        "dict",
-        "enumerate",
-        "filter",
-        "float",
-        "frozenset",
-        "getattr",
-        "hasattr",
-        "int",
-        "isinstance",
-        "len",
-        "list",
-        "map",
-        "max",
-        "min",
-        "next",
-        "iter",
-        "object",
-        "open",
-        "pow",
-        "print",
-        "property",
-        "range",
-        "reversed",
-        "round",
-        "set",
-        "setattr",
-        "sorted",
-        "staticmethod",
-        "classmethod",
-        "str",
-        "sum",
-        "super",
-        "tuple",
-        "type",
-        "vars",
-        "zip",
-    ]
-)
-
-
-def _fold(op: ast.operator, left: object, right: object) -> Value:
-    function = _FOLDED.get(type(op))
-    texts = isinstance(left, str) and isinstance(right, str) and isinstance(op, ast.Add)
-    numbers = isinstance(left, int | float) and isinstance(right, int | float)
-    if function is None or not (texts or numbers):
-        return Tensor()
-    if isinstance(op, ast.Pow) and isinstance(right, int | float) and abs(right) > 400:
-        return Tensor()
-    try:
-        value = function(left, right)
-        if isinstance(value, complex) or (isinstance(value, int | float) and abs(value) > _LARGEST):
-            return Tensor()
-    except (ArithmeticError, ValueError):
-        return Tensor()
-    return Constant(value) if not isinstance(value, str) or len(value) < _LONGEST else Tensor()

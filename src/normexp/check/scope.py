@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from normexp.check.memory import Changes
 from normexp.check.source import Source
@@ -71,3 +72,50 @@ class Frame:
     def source(self) -> Source:
         """The file it is in."""
         return self.scope.home.source
+
+
+BUILTINS: Final = frozenset(
+    [
+        "abs",
+        "all",
+        "any",
+        "bool",
+        "dict",
+        "enumerate",
+        "filter",
+        "float",
+        "frozenset",
+        "getattr",
+        "hasattr",
+        "int",
+        "isinstance",
+        "len",
+        "list",
+        "map",
+        "max",
+        "min",
+        "next",
+        "iter",
+        "object",
+        "open",
+        "pow",
+        "print",
+        "property",
+        "range",
+        "reversed",
+        "round",
+        "set",
+        "setattr",
+        "sorted",
+        "staticmethod",
+        "classmethod",
+        "str",
+        "sum",
+        "super",
+        "tuple",
+        "type",
+        "vars",
+        "zip",
+    ]
+)
+"""Names of Python that every file has."""

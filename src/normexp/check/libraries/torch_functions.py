@@ -19,7 +19,6 @@ from normexp.check.libraries.effects import (
     joined,
     keep,
     log,
-    loss,
     nothing,
     reduce,
     reduction,
@@ -28,6 +27,7 @@ from normexp.check.libraries.effects import (
     softmax,
 )
 from normexp.check.libraries.masks import broken, masked_fill, method_where, where
+from normexp.check.libraries.torch_functional import FUNCTIONAL
 from normexp.check.libraries.torch_shapes import SHAPES
 from normexp.check.shapes import picked, viewed
 from normexp.check.terms import term
@@ -105,23 +105,9 @@ def _chunk(call: Call) -> Value:
     return List({0: (Rest(part),)})
 
 
-def _linear(call: Call) -> Value:
-    value = call.tensor(0, "input")
-    return Tensor(kind=Kind.LOGITS, rank=value.rank, half=value.half, trace=(call.place.step("linear"),))
-
-
 def _topk(call: Call) -> Value:
     # Its values, which are probabilities of a softmax, are mostly used: the softmax is not needless.
     return Tuple((Tensor(), Tensor()))
-
-
-def _kl_div(call: Call) -> Value:
-    given = call.get(-1, "log_target")
-    known = Constant(False) if given is None and not call.arguments.open else given
-    call.report(
-        "kl_div", "kl_div", Tensor(), input=call.get(0, "input"), target=call.get(1, "target"), log_target=known
-    )
-    return Tensor()
 
 
 def _unchanged_object(call: Call) -> Value:
@@ -222,73 +208,6 @@ ONLY_FUNCTIONS: Final[dict[str, Effect]] = {
     "full_like": _full_like,
     "full": _full_like,
     **dict.fromkeys(("randn", "rand", "empty", "normal"), _sized),
-}
-
-_ACTIVATIONS: Final = [
-    "relu",
-    "leaky_relu",
-    "elu",
-    "selu",
-    "gelu",
-    "celu",
-    "silu",
-    "swish",
-    "mish",
-    "hardswish",
-    "hardtanh",
-    "relu6",
-    "prelu",
-    "rrelu",
-    "softplus",
-    "tanh",
-    "softsign",
-    "dropout",
-    "dropout1d",
-    "dropout2d",
-    "dropout3d",
-    "alpha_dropout",
-    "feature_alpha_dropout",
-]
-_POOLS: Final = [
-    "avg_pool1d",
-    "avg_pool2d",
-    "avg_pool3d",
-    "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d",
-    "adaptive_avg_pool3d",
-    "interpolate",
-    "upsample",
-]
-_LAYERS: Final = [
-    "batch_norm",
-    "layer_norm",
-    "group_norm",
-    "instance_norm",
-    "max_pool1d",
-    "max_pool2d",
-    "max_pool3d",
-    "adaptive_max_pool1d",
-    "adaptive_max_pool2d",
-    "pad",
-]
-_INPUT: Final = ("input",)
-
-FUNCTIONAL: Final[dict[str, Effect]] = {
-    "softmax": softmax((1, ("dim",))),
-    "softmin": softmax((1, ("dim",))),
-    "log_softmax": softmax((1, ("dim",)), Kind.LOG_PROBABILITIES),
-    "sigmoid": sigmoid,
-    "tanh": activation,
-    "linear": _linear,
-    "cross_entropy": loss("cross_entropy", _INPUT),
-    "nll_loss": loss("nll_loss", _INPUT),
-    "kl_div": _kl_div,
-    "binary_cross_entropy": loss("binary_cross_entropy", _INPUT),
-    "binary_cross_entropy_with_logits": loss("binary_cross_entropy_with_logits", _INPUT),
-    **dict.fromkeys(_ACTIVATIONS, activation),
-    **dict.fromkeys((name + "_" for name in ("relu", "leaky_relu", "elu")), activation),
-    **dict.fromkeys(_POOLS, same),
-    **dict.fromkeys(_LAYERS, activation),
 }
 
 TORCH: Final[dict[str, Effect]] = {
