@@ -538,6 +538,11 @@ class Talking(nn.Module):
     def forward(self, q, k):
         return self.mix(q @ k.transpose(-2, -1)).softmax(dim=-1)
 """,
+    "ignored pixels, whole": """
+def loss(x, keep, y):
+    x = x.masked_fill(~keep, 0.0)
+    return -(x.log_softmax(1).gather(1, y) * keep).mean()
+""",
     "window of a Gaussian": """
 def window(size, sigma):
     x = torch.linspace(-1, 1, size)

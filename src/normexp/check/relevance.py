@@ -22,12 +22,13 @@ _MISUSED: Final = (
     "binary_cross",
     "masked_fill",
     "logsumexp",
-    "exp(",
     "categorical(",
     "bernoulli(",
     "focal",
     "keras.applications",
 )
+# A softmax by hand has both.
+_BY_HAND: Final = ("exp(", "sum(")
 # What builds models or hands them on, or takes a loss that others chose.
 _BUILDS: Final = ("nn.", "criterion", "loss_f", "def forward", "linear(", "dense(", "conv2d", "loss(", "model(")
 _IMPORT: Final = re.compile(r"^[ \t]*(?:from|import)[ \t]+([\w., \t]+)", re.MULTILINE)
@@ -48,7 +49,7 @@ def relevant(sources: Iterable[Source]) -> tuple[list[Source], list[Source]]:
     given = list(sources)
     for source in given:
         text = source.text.lower()
-        if any(word in text for word in _MISUSED):
+        if any(word in text for word in _MISUSED) or all(word in text for word in _BY_HAND):
             misused.add(source)
         if any(word in text for word in _BUILDS):
             builds.add(source)

@@ -6,7 +6,7 @@ from typing import Final
 
 from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
-from normexp.check.values import Fill, number
+from normexp.check.values import Fill, integer, number
 
 RULE: Final = Rule(
     code="NX205",
@@ -60,7 +60,7 @@ def find(event: Event) -> Problem | None:
     """Find scores that are masked with a number that a softmax sees, or one that half precision has not."""
     if event.operation in ("softmax", "log_softmax"):
         fill = event.tensor().fill
-        if fill is None or not _seen(fill):
+        if fill is None or not _seen(fill) or (fill.number == 0 and _whole_positions(event)):
             return None
         message = f"A softmax follows, which does not ignore {fill.number:g}: fill with -inf."
         return Problem(message, None, None, fill.place)
@@ -71,6 +71,11 @@ def find(event: Event) -> Problem | None:
     if event.operation == "dropped" and event.shown == "masked_fill":
         return Problem("masked_fill returns a new tensor, which is not used: assign it, or call masked_fill_.")
     return None
+
+
+def _whole_positions(event: Event) -> bool:
+    """Tell whether the softmax is over axis 1, the classes: 0 may then stand in all of them, for ignored pixels."""
+    return integer(event.value("dim")) == 1 and event.tensor().rank != 2
 
 
 def _seen(fill: Fill) -> bool:
