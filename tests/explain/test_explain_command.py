@@ -37,7 +37,7 @@ def process(*arguments, **environment):
         (["-1,2,-inf"], [-1, 2, "-inf"]),
         (["-1,", "2"], [-1, 2]),
         (["[-1, 2]"], [-1, 2]),
-        (["nan", "-nan", "+inf"], ["nan", "nan", "inf"]),
+        (["+inf", "-Infinity"], ["inf", "-inf"]),
         (["--target", "0", "-1", "-2e0"], [-1, -2]),
     ],
 )
@@ -167,6 +167,8 @@ def bad_files(tmp_path, monkeypatch):
         (["abc"], "'abc' is no number"),
         (["1", "2x"], "'2x' is no number"),
         (["1;2"], "'1;2' is no number"),
+        (["1", "nan"], "'nan' is no number"),
+        (["-nan", "1"], "'-nan' is no number"),
         (["1", "2", "--target", "2"], "target 2 is out of range: the 2 classes are 0 to 1"),
         (["1", "2", "--target", "-1"], "target -1 is out of range"),
         (["1", "2", "--target", "-1e9"], "--target must be an integer, not '-1e9'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any, SupportsIndex
@@ -19,23 +20,32 @@ class BadRowError(ValueError):
 
 
 def is_value(text: str) -> bool:
-    """Whether a word of the command line is one or more numbers, however they are written."""
-    try:
-        return bool(parsed([text]))
-    except BadRowError:
-        return False
+    """Whether a word of the command line is one or more numbers, however they are written (-nan, too: to be refused)."""
+    values = [_number(part) for part in _parts(text)]
+    return bool(values) and None not in values
 
 
 def parsed(texts: Sequence[str]) -> list[float]:
-    """Read numbers, apart or with commas between them."""
+    """Read numbers, apart or with commas between them; nan is none that anybody means to type."""
     values = []
     for text in texts:
-        for part in text.replace(",", " ").replace("[", " ").replace("]", " ").split():
-            try:
-                values.append(float(part))
-            except ValueError:
-                raise BadRowError(f"{part!r} is no number") from None
+        for part in _parts(text):
+            value = _number(part)
+            if value is None or math.isnan(value):
+                raise BadRowError(f"{part!r} is no number")
+            values.append(value)
     return values
+
+
+def _parts(text: str) -> list[str]:
+    return text.replace(",", " ").replace("[", " ").replace("]", " ").split()
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def from_file(path: str, row: int | None) -> Array:
