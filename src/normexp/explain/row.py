@@ -20,7 +20,7 @@ class BadRowError(ValueError):
 
 
 def is_value(text: str) -> bool:
-    """Whether a word of the command line is one or more numbers, however they are written (-nan, too: to be refused)."""
+    """Whether a word of the command line is one or more numbers, however written (-nan too, which is refused later)."""
     values = [_number(part) for part in _parts(text)]
     return bool(values) and None not in values
 
