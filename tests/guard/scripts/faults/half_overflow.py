@@ -1,0 +1,15 @@
+import torch
+import torch.nn.functional as F
+from digits import X, Y, batches, network, train
+from torch import nn
+
+model = network().bfloat16()
+
+
+def step(x, y):
+    h = model(x.bfloat16())
+    h = (h * 1e6).half()  # finds: half-overflow
+    return F.cross_entropy(h, y)
+
+
+train(model, step)
