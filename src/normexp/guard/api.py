@@ -29,7 +29,8 @@ class guard(ContextDecorator):  # noqa: N801
     Parameters
     ----------
     tell : callable, optional
-        Called with each `Finding` as it is found; by default it is printed to standard error.
+        Called with each `Finding` as it is found; by default it is printed to standard error. What it raises comes out
+        of the call of the loss.
 
     Attributes
     ----------
@@ -60,13 +61,19 @@ class guard(ContextDecorator):  # noqa: N801
     def __init__(self, *, tell: Tell = print_finding) -> None:
         self._tell = tell
         self._watches: list[Watch] = []
+        self._last: Watch | None = None
         self.findings: list[Finding] = []
+
+    @property
+    def _trouble(self) -> str | None:
+        """What could not be looked at."""
+        return self._last.trouble if self._last is not None else None
 
     def _recreate_cm(self) -> Self:
         return type(self)(tell=self._tell)
 
     def __enter__(self) -> Self:
-        watch = Watch(self._tell, self.findings)
+        watch = self._last = Watch(self._tell, self.findings)
         self._watches.append(watch)
         taps.add(watch)
         return self

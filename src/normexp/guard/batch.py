@@ -33,7 +33,8 @@ class Batches:
         self._losses: set[Line] = set()
         self._hooked = False
         self._singles: dict[Line, int] = {}
-        self._told_not_finite = False
+        # Whether the cause of what is not finite has been told; all that follows is NaN by it.
+        self.is_told = False
 
     def loss_at(self, line: Line) -> None:
         """Note that a loss was taken at this line: what is behind the next backward is behind it, too."""
@@ -70,8 +71,9 @@ class Batches:
         told = [(spelled(operation(node)), what, noted.line if (noted := recorded(node)) else line) for node, what in traps]
 
         def after() -> None:
-            leaf = bad_leaf_gradient(nodes)
+            leaf = None if self.is_told else bad_leaf_gradient(nodes)
             if leaf is not None:
+                self.is_told = True
                 name, what, at = told[0]
                 message = f"{name} {what}: the gradient of a parameter of shape {tuple(leaf.shape)} is not finite."
                 self._found.add("not-finite-gradient", at, message, [f"backward at {shown(line)}"])
@@ -83,43 +85,51 @@ class Batches:
         noted = recorded(node)
         return not self._hooked if noted is None else not noted.hooked
 
-    def not_finite(self, what: str, line: Line, x: Tensor | None, result: Tensor) -> None:
-        """Say what made a loss, called at this line with input `x`, infinite or NaN."""
+    def not_finite(self, what: str, line: Line, args: Sequence[Any], result: Tensor) -> None:
+        """Say what made a loss, called at this line with these arguments, infinite or NaN."""
+        if self.is_told:
+            return
         value = "nan" if bool(torch.isnan(result.detach()).any()) else "inf"
         trace = [f"{what} is {value} at {shown(line)}"]
-        if x is not None and self._masked_rows(what, line, x, value):
+        x: Tensor | None = args[0] if args else None
+        if what in ("cross_entropy", "nll_loss") and self._is_masked(what, line, args[0], args[1], value):
             return
         nodes = history(result.grad_fn) if result.grad_fn is not None else []
         leaf = bad_leaf(nodes)
         if leaf is not None:
-            # A parameter that is NaN makes all that follows NaN: news only to who has not heard of its cause.
-            if not self._told_not_finite:
-                message = (
-                    f"a parameter of shape {tuple(leaf.shape)} was not finite before this batch: "
-                    "the last step's gradient was not, or the step too large."
-                )
-                self._tell("not-finite", line, message, trace)
+            message = (
+                f"a parameter of shape {tuple(leaf.shape)} was not finite before this batch: "
+                "the last step's gradient was not, or the step too large."
+            )
+            self._tell("not-finite", line, message, trace)
             return
         made = culprit(nodes, self._may_read) or _last_of(x)
         if made is not None:
             at = self._line_of(made.node, nodes, line)
             message = f"{spelled(operation(made.node))} {made.what}."
             self._tell(made.kind, at or line, message, trace)
-        elif not self._told_not_finite:
+        else:
             self._tell("not-finite", line, _without_graph(what, x, value), trace)
 
     def _tell(self, kind: str, line: Line, message: str, trace: Sequence[str]) -> None:
-        self._told_not_finite = True
+        self.is_told = True
         self._found.add(kind, line, message, trace)
 
-    def _masked_rows(self, what: str, line: Line, x: Tensor, value: str) -> bool:
-        if what not in ("cross_entropy", "nll_loss"):
+    def _is_masked(self, what: str, line: Line, x: Tensor, target: Tensor, value: str) -> bool:
+        """Whether a loss is not finite because of -inf in its input, as masks have it; then that is told."""
+        rows = x.detach().movedim(classes(x), -1).reshape(-1, x.size(classes(x)))
+        count = int((rows == -torch.inf).all(-1).sum())
+        if count and value == "nan":
+            self._tell("rows-all-masked", line, f"{count} of {len(rows)} rows of {what} are nothing but -inf.", [])
+            return True
+        if target.is_floating_point() or bool((torch.isnan(rows) | (rows == torch.inf)).any()):
             return False
-        masked = (x.detach() == -torch.inf).all(classes(x))
-        count = int(masked.sum())
+        labels = target.detach().reshape(-1)
+        is_class = (labels >= 0) & (labels < rows.size(-1))
+        chosen = rows[is_class].gather(1, labels[is_class, None].long())
+        count = int((chosen == -torch.inf).sum())
         if count:
-            message = f"{count} of {masked.numel()} rows of {what} are nothing but -inf, and the loss is {value}."
-            self._tell("rows-all-masked", line, message, [])
+            self._tell("not-finite", line, f"{what} is {value}: the class of {count} labels is masked by -inf.", [])
         return count > 0
 
     def _line_of(self, node: Node, nodes: Sequence[Node], line: Line) -> Line | None:

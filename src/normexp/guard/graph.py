@@ -19,8 +19,8 @@ _MOVES: Final = frozenset(
     "AsStrided Alias Clone Expand Index IndexSelect Permute Reshape ReshapeAlias Select Slice Split SplitWithSizes Squeeze "
     "T ToCopy Transpose Unbind UnsafeSplit UnsafeView Unsqueeze View Cat Stack Gather Unfold".split()
 )
-# Where what comes out has no longer to do with logarithms that go in.
-_MIXERS: Final = ("Addmm", "Mm", "Bmm", "Baddbmm", "Convolution", "Embedding", "NativeLayerNorm", "NativeBatchNorm")
+# Sums over what goes in: no longer of its kind.
+MIXERS: Final = ("Addmm", "Mm", "Bmm", "Baddbmm", "Convolution", "Embedding", "NativeLayerNorm", "NativeBatchNorm")
 _LOGARITHMS: Final = ("Log", "Xlogy")  # Log, Log2, LogSoftmax, Logsumexp, LogSigmoid, Logaddexp, ...
 _LEAF: Final = "torch::autograd::AccumulateGrad"
 _MOST_NODES: Final = 50_000  # a graph without end (one that grows from batch to batch) must not hold anybody up
@@ -83,7 +83,7 @@ def has_logarithm(x: Tensor) -> bool:
         name = operation(node)
         if name.startswith(_LOGARITHMS):
             return True
-        if not name.startswith(_MIXERS):
+        if not name.startswith(MIXERS):
             left.extend(parents(node))
     return False
 

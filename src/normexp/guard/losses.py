@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from torch import Tensor
 
-from normexp.guard.graph import has_logarithm, operation, origin, recorded, spelled
+from normexp.guard.graph import MIXERS, has_logarithm, operation, origin, recorded, spelled
 from normexp.guard.lines import Line
 from normexp.guard.site import Site
 from normexp.guard.values import look
@@ -64,7 +64,7 @@ def cross_entropy(found: Found, site: Site, args: Sequence[Any], value: float | 
         message = "cross_entropy was given the output of a sigmoid: no two logits can differ by more than 1."
         found.add("sigmoid-into-cross-entropy", site.line, message, _made_at(x))
         return
-    seen = look(x, dim)
+    seen = look(x, dim, doubt=made.startswith(MIXERS))
     if site.agree("input", PROBABILITIES, seen, known=made == "Softmax"):
         message = (
             f"cross_entropy was given probabilities: rows of {number} that sum to 1. "

@@ -162,14 +162,16 @@ def _dim_of(node: Node) -> int:
 
 
 def softmax_of_one(node: Node) -> bool:
-    """Whether this softmax goes over one entry, where that is not a sequence of one position that attends to itself."""
+    """Whether this softmax goes over one class: over the columns of a matrix, or the channels of images.
+
+    Over the last of several dimensions, or the second of three, it may be a sequence that has one position.
+    """
     if operation(node) not in ("Softmax", "LogSoftmax"):
         return False
     result = dict(saved(node)).get("result")
-    if result is None or result.dim() == 0:
+    if result is None or result.dim() not in (2, 4, 5):
         return False
-    dim = _dim_of(node) % result.dim()
-    return result.size(dim) == 1 and (result.dim() <= 2 or dim != result.dim() - 1)
+    return _dim_of(node) % result.dim() == 1 and result.size(1) == 1
 
 
 def _is_finite(x: Tensor) -> bool:

@@ -17,6 +17,10 @@ _HALF_TOLERANCE: Final = 2.0**-6  # bfloat16: two roundings, in case all of them
 # More than any log-probability or sum of probabilities can be above 0 or 1 by rounding.
 ABOVE_ROUNDING: Final = 1e-2
 
+# The gradient of cross-entropy sums to 0 in each row. So a last layer that begins as constants of sum 1 keeps that sum,
+# and its outputs look like probabilities until one is below 0: long before another is above this.
+_SURE: Final = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -37,8 +41,8 @@ class Look:
 _UNKNOWN: Final = Look("unknown", 0)
 
 
-def look(x: Tensor, dim: int) -> Look:
-    """Look at some rows of `x`; a row goes along `dim`."""
+def look(x: Tensor, dim: int, *, doubt: bool = False) -> Look:
+    """Look at some rows of `x`; a row goes along `dim`. In doubt, only rows with an entry above a half tell anything."""
     if x.numel() == 0 or x.size(dim) < 2:
         return _UNKNOWN
     rows = some_rows(x, dim)
@@ -51,22 +55,23 @@ def look(x: Tensor, dim: int) -> Look:
     tolerance = _HALF_TOLERANCE if half else _TOLERANCE
     rows = rows.double()
     if low >= 0 and high <= 1 + tolerance:
-        return _sum_to_one(rows, "probabilities", tolerance, zeros=True)
+        return _sum_to_one(rows, "probabilities", tolerance, _SURE if doubt else 0.0)
     if high <= tolerance:
-        return _sum_to_one(rows.exp(), "log-probabilities", tolerance, zeros=False)
+        return _sum_to_one(rows.exp(), "log-probabilities", tolerance, 0.0)
     return Look("positive", 1) if high > ABOVE_ROUNDING else _UNKNOWN
 
 
-def _sum_to_one(p: Tensor, kind: str, tolerance: float, zeros: bool) -> Look:
+def _sum_to_one(p: Tensor, kind: str, tolerance: float, least: float) -> Look:
     sums = p.sum(-1)
     fits = (sums - 1).abs() <= tolerance
-    if zeros:  # rows that were masked after the softmax say nothing
+    are_probabilities = kind == "probabilities"
+    if are_probabilities:  # rows that were masked after the softmax say nothing
         fits |= sums == 0
     if not bool(fits.all()):
-        return Look("positive", 1) if zeros and float(p.max()) > ABOVE_ROUNDING else _UNKNOWN
+        return Look("positive", 1) if are_probabilities and float(p.max()) > ABOVE_ROUNDING else _UNKNOWN
     low, high = torch.aminmax(p, dim=-1)
     # One-hot rows are what targets look like, even ones what an untrained layer of constants gives.
-    telling = (high < 1 - ABOVE_ROUNDING) & (high - low > ABOVE_ROUNDING / p.size(-1))
+    telling = (high < 1 - ABOVE_ROUNDING) & (high - low > ABOVE_ROUNDING / p.size(-1)) & (high > least)
     return Look(kind, int(telling.sum()))
 
 

@@ -35,6 +35,10 @@ _ZEROS: Final = 3  # times that a loss of 0 is looked into at one line
 Tell = Callable[[Finding], None]
 
 
+class Told(Exception):  # noqa: N818
+    """Carries what `tell` raised, which is meant for the program, past what is not."""
+
+
 class Watch:
     """What one ``with guard()`` sees.
 
@@ -68,7 +72,10 @@ class Watch:
             self._seen.add((kind, line))
             finding = Finding(KINDS[kind], line, message, tuple(trace))
             self.findings.append(finding)
-        self._tell(finding)
+        try:
+            self._tell(finding)
+        except Exception as error:
+            raise Told from error
 
     def see_loss(self, what: str, args: Sequence[Any], result: Tensor, frame: FrameType | None) -> None:
         """See a loss, of these arguments, that was called from this frame."""
@@ -87,12 +94,16 @@ class Watch:
                 value = result.item() if result.dim() == 0 else float(result.detach().sum())
                 if value - value != 0:
                     with torch._C.DisableTorchFunction():
-                        self._batches.not_finite(what, line, args[0], result)
-                elif value == 0 and site.zeros < _ZEROS:
-                    with torch._C.DisableTorchFunction():
-                        self._zero(site, args)
+                        self._batches.not_finite(what, line, args, result)
+                else:
+                    self._batches.is_told = False
+                    if value == 0 and site.zeros < _ZEROS:
+                        with torch._C.DisableTorchFunction():
+                            self._zero(site, args)
             if not self._open:
                 self._take_a_rest()
+        except Told as told:
+            raise told.__cause__ from None
         except Exception as error:
             self.missed(error)
 
@@ -103,18 +114,21 @@ class Watch:
         self._looked = now
 
     def _look_closely(self, site: Site, args: Sequence[Any], result: Tensor) -> None:
+        site.close()
+        self._batches.loss_at(site.line)
         value = float(result.detach()) if result.numel() == 1 else float(result.detach().double().mean())
         before = len(self.findings)
         CHECKS[site.what](self, site, args, value)
         if value - value != 0:
-            if len(self.findings) == before:  # a wrong input that makes nan has been told of
-                self._batches.not_finite(site.what, site.line, args[0], result)
-        elif value == 0:
+            if len(self.findings) == before:
+                self._batches.not_finite(site.what, site.line, args, result)
+            self._batches.is_told = True  # by the kind of its input, or by the line above
+            return
+        self._batches.is_told = False
+        if value == 0:
             self._zero(site, args)
         elif value > _SMALL_LOSS and _has_labels(site.what, args):
             watch_underflow(args[0], result, self._underflow(site, value))
-        site.close()
-        self._batches.loss_at(site.line)
 
     def _zero(self, site: Site, args: Sequence[Any]) -> None:
         if site.what != "cross_entropy":
@@ -146,13 +160,15 @@ class Watch:
             for root in roots if readable else ():
                 if root.dim() == 0 and _is_due(root, self._backwards) and _is_bad(root):
                     self._not_finite(root, frame)
+        except Told as told:
+            raise told.__cause__ from None
         except Exception as error:
             self.missed(error)
         return None
 
     def _not_finite(self, root: Tensor, frame: FrameType | None) -> None:
         with torch._C.DisableTorchFunction():
-            self._batches.not_finite("the loss", users_line(frame), None, root)
+            self._batches.not_finite("the loss", users_line(frame), (), root)
 
     def _first_backward(self, roots: Sequence[Tensor], frame: FrameType | None) -> Callable[[bool], None]:
         RECORDER.pause()

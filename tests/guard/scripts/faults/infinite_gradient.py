@@ -3,12 +3,13 @@ import torch.nn.functional as F
 from digits import X, Y, batches, network, train
 from torch import nn
 
-model = network(nn.ReLU())
+model = network()
 
 
 def step(x, y):
-    root = torch.sqrt(model(x))  # finds: not-finite-gradient
-    return F.cross_entropy(root, y)
+    h = model(x)
+    far = (h[:, None] - h).pow(2).sum(2).sqrt()  # finds: not-finite-gradient
+    return F.cross_entropy(-far, torch.arange(len(x)))
 
 
 train(model, step)

@@ -7,9 +7,9 @@ model = network()
 
 
 def step(x, y):
-    logits = model(x)
-    allowed = x[:, :10] > 0
-    return F.cross_entropy(logits.masked_fill(~allowed, -torch.inf), y)  # finds: rows-all-masked
+    allowed = (x[:, :10] > 0) | F.one_hot(y, 10).bool()
+    allowed[::9] = False
+    return F.cross_entropy(model(x).masked_fill(~allowed, -torch.inf), y)  # finds: rows-all-masked
 
 
 train(model, step)
