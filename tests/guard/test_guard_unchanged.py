@@ -57,7 +57,11 @@ def trained(dtype: torch.dtype, autocast: bool) -> list[torch.Tensor]:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
             logits = model(x)
             loss = F.cross_entropy(logits, y) + F.nll_loss(logits.log_softmax(1), y)
-            loss = loss + F.kl_div(logits.softmax(1), logits.softmax(1).detach(), reduction="sum") + logits.exp().log().sum()
+            loss = (
+                loss
+                + F.kl_div(logits.softmax(1), logits.softmax(1).detach(), reduction="sum")
+                + logits.exp().log().sum()
+            )
         loss.backward()
         optimizer.step()
         values += [loss.detach(), *(one.grad.clone() for one in model.parameters())]
@@ -175,6 +179,7 @@ def test_as_a_decorator():
     assert len(told) == 2
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace:DeprecationWarning")
 def test_nothing_is_changed_by_what_cannot_be_read():
     """Transforms and tracers: values that are not there."""
     y = torch.arange(8)

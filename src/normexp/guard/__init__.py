@@ -20,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "are 0, infinite or NaN without need, or have gradients that underflow."
     )
     parser.usage = "normexp guard [-h] SCRIPT [ARGS ...]\n       normexp guard [-h] -m MODULE [ARGS ...]"
-    parser.add_argument("-m", dest="module", nargs=argparse.REMAINDER, metavar="MODULE", help="run a module, as python -m")
+    parser.add_argument(
+        "-m", dest="module", nargs=argparse.REMAINDER, metavar="MODULE", help="run a module, as python -m"
+    )
     parser.add_argument("script", nargs=argparse.REMAINDER, metavar="SCRIPT", help="the program and its own arguments")
 
 

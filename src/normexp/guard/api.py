@@ -17,7 +17,7 @@ def print_finding(finding: Finding) -> None:
     print(f"normexp guard: {finding}", file=sys.stderr, flush=True)
 
 
-class guard(ContextDecorator):  # noqa: N801
+class guard(ContextDecorator):
     """Watch the losses of a running program for softmax and cross-entropy misuse.
 
     Within the block (or the function, as a decorator), in all threads: cross-entropy of probabilities, negative

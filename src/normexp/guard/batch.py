@@ -68,7 +68,9 @@ class Batches:
         traps = [(node, what) for node in nodes if self._may_read(node) and (what := trap(node)) is not None]
         if not traps:
             return None
-        told = [(spelled(operation(node)), what, noted.line if (noted := recorded(node)) else line) for node, what in traps]
+        told = [
+            (spelled(operation(node)), what, noted.line if (noted := recorded(node)) else line) for node, what in traps
+        ]
 
         def after() -> None:
             leaf = None if self.is_told else bad_leaf_gradient(nodes)

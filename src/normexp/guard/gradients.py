@@ -25,7 +25,7 @@ def watch_underflow(x: Tensor, loss: Tensor, report: Callable[[Tensor], None]) -
     def at_loss(gradients: _Gradients) -> None:
         nonlocal reached
         from_loss.remove()
-        reached = gradients[0] is not None and bool((gradients[0] != 0).any())
+        reached = type(gradients[0]) is Tensor and bool((gradients[0] != 0).any())
 
     # A cast to float32 before the loss has a gradient of float32; that behind it is the one that may underflow.
     while operation(made_x) == "ToCopy" and parents(made_x):

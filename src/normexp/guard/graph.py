@@ -16,8 +16,34 @@ Node = Any  # torch.autograd.graph.Node, whose saved values have no types
 
 # Operations that hand values on unchanged, each of which goes to some place of the result.
 _MOVES: Final = frozenset(
-    "AsStrided Alias Clone Expand Index IndexSelect Permute Reshape ReshapeAlias Select Slice Split SplitWithSizes Squeeze "
-    "T ToCopy Transpose Unbind UnsafeSplit UnsafeView Unsqueeze View Cat Stack Gather Unfold".split()
+    [
+        "AsStrided",
+        "Alias",
+        "Clone",
+        "Expand",
+        "Index",
+        "IndexSelect",
+        "Permute",
+        "Reshape",
+        "ReshapeAlias",
+        "Select",
+        "Slice",
+        "Split",
+        "SplitWithSizes",
+        "Squeeze",
+        "T",
+        "ToCopy",
+        "Transpose",
+        "Unbind",
+        "UnsafeSplit",
+        "UnsafeView",
+        "Unsqueeze",
+        "View",
+        "Cat",
+        "Stack",
+        "Gather",
+        "Unfold",
+    ]
 )
 # Sums over what goes in: no longer of its kind.
 MIXERS: Final = ("Addmm", "Mm", "Bmm", "Baddbmm", "Convolution", "Embedding", "NativeLayerNorm", "NativeBatchNorm")

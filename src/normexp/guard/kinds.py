@@ -39,7 +39,9 @@ _ALL: Final = (
     Kind("NX107", "sigmoid-into-cross-entropy", "error", "Pass the logits, without the sigmoid, to cross_entropy."),
     Kind("NX108", "double-sigmoid", "error", "Pass the logits: BCEWithLogits takes the sigmoid itself."),
     Kind("NX110", "log-softmax-into-cross-entropy", "info", "Nothing is wrong; the log_softmax can be left out."),
-    Kind("NX201", "single-logit-softmax", "error", "Give it two classes or more, or use the sigmoid and BCEWithLogits."),
+    Kind(
+        "NX201", "single-logit-softmax", "error", "Give it two classes or more, or use the sigmoid and BCEWithLogits."
+    ),
     Kind("NX401", "kl-on-logits", "error", "Give kl_div log_softmax of these as its input."),
     Kind("NX402", "rows-all-masked", "error", "Leave one entry of each row unmasked, or leave such rows out."),
     Kind("NX403", "not-finite", "error", "Keep this operation within its domain, or use the stable form of it."),

@@ -57,7 +57,9 @@ def cross_entropy(found: Found, site: Site, args: Sequence[Any], value: float | 
     if number == 1:
         site.zeros += 1
         if site.zeros > 1:  # twice, in case it was a batch of odd shape
-            found.add("single-logit-softmax", site.line, "cross_entropy over one class is always 0, and so its gradient.")
+            found.add(
+                "single-logit-softmax", site.line, "cross_entropy over one class is always 0, and so its gradient."
+            )
         return
     made = _origin(x)
     if made == "Sigmoid":
@@ -102,7 +104,9 @@ def kl_div(found: Found, site: Site, args: Sequence[Any], value: float | None) -
             found.add("kl-probs-input", site.line, message, _made_at(x))
             return
         if seen.kind == POSITIVE and not _is_below_one(x) and not has_logarithm(x):
-            message = f"the input of kl_div has values up to {_highest(x)}; log-probabilities are 0 at most{_now(value)}."
+            message = (
+                f"the input of kl_div has values up to {_highest(x)}; log-probabilities are 0 at most{_now(value)}."
+            )
             found.add("kl-on-logits", site.line, message)
             return
         if aimed is None:

@@ -13,7 +13,9 @@ from normexp.guard.graph import Node, leaves, operation, parents, saved, spelled
 
 _HALF: Final = (torch.float16, torch.bfloat16)
 _MASKING: Final = ("MaskedFill", "Where", "Add", "Sub", "Mul", "MaskedScatter", "IndexPut", "IndexFill", "CopySlices")
-_INPUTS: Final = frozenset("self other mat1 mat2 batch1 batch2 input weight tensor1 tensor2 vec mat".split())
+_INPUTS: Final = frozenset(
+    ["self", "other", "mat1", "mat2", "batch1", "batch2", "input", "weight", "tensor1", "tensor2", "vec", "mat"]
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,9 @@ def remove(watch: Watch) -> None:
 
 def _is_seen(result: object) -> bool:
     """Whether this is a value that can be read, and nobody else watches who would see us read it."""
-    return type(result) in _TENSORS and _transforms() is None and _dispatch_modes() == 0 and _tracing() is None
+    if type(result) not in _TENSORS or result.is_meta:  # type: ignore[attr-defined]
+        return False
+    return _transforms() is None and _dispatch_modes() == 0 and _tracing() is None
 
 
 def _tapped_loss(original: Callable[..., Any], arguments: _Arguments) -> Callable[..., Any]:

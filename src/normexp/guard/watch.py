@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from time import perf_counter
 from types import FrameType
 from typing import Any, Final
@@ -24,9 +25,9 @@ from normexp.guard.zero import reads_zero
 
 # Reading a number from another device waits for that device, so that later losses there are read now and then.
 _EVERY: Final = 32
-# A look at a loss, with all caches cold, takes 12 µs. Once per 1.2 ms that is 1%: programs with shorter steps have
-# every third loss looked at, or every fifth, and so on, up to some. (An even stride would miss one line of two.)
-_SECONDS: Final = 1.2e-3
+# A look at a loss, with all caches cold, takes 25 µs. Once per 3 ms that is less than 1%: programs with shorter steps
+# have every third loss looked at, or every fifth, and so on, up to some. (An even stride would miss one line of two.)
+_SECONDS: Final = 3e-3
 _MOST_RESTS: Final = 32
 # A gradient of nothing is no wonder where the loss is next to nothing.
 _SMALL_LOSS: Final = 0.01
@@ -35,7 +36,7 @@ _ZEROS: Final = 3  # times that a loss of 0 is looked into at one line
 Tell = Callable[[Finding], None]
 
 
-class Told(Exception):  # noqa: N818
+class Told(Exception):
     """Carries what `tell` raised, which is meant for the program, past what is not."""
 
 
@@ -77,35 +78,45 @@ class Watch:
         except Exception as error:
             raise Told from error
 
+    @contextmanager
+    def _care(self) -> Iterator[None]:
+        """Let nothing out but what `tell` raises: what guard cannot do is no fault of the program's."""
+        try:
+            yield
+        except Told as told:
+            raise told.__cause__ or told from None
+        except Exception as error:
+            if self.trouble is None:
+                self.trouble = f"{type(error).__name__}: {error}"
+                print(f"normexp guard: could not look at everything ({self.trouble})", file=sys.stderr)
+
     def see_loss(self, what: str, args: Sequence[Any], result: Tensor, frame: FrameType | None) -> None:
         """See a loss, of these arguments, that was called from this frame."""
-        try:
+        with self._care():
             line = users_line(frame)
             site = self._sites.get((what, line))
             if site is None:
                 site = self._sites[what, line] = Site(what, line)
                 self._open += 1
             site.calls += 1
-            if site.is_open:
-                with torch._C.DisableTorchFunction():
+            with torch._C.DisableTorchFunction():
+                if site.is_open:
                     self._look_closely(site, args, result)
-                self._open -= not site.is_open
-            elif _is_due(result, site.calls):
-                value = result.item() if result.dim() == 0 else float(result.detach().sum())
-                if value - value != 0:
-                    with torch._C.DisableTorchFunction():
-                        self._batches.not_finite(what, line, args, result)
-                else:
-                    self._batches.is_told = False
-                    if value == 0 and site.zeros < _ZEROS:
-                        with torch._C.DisableTorchFunction():
-                            self._zero(site, args)
+                    self._open -= not site.is_open
+                elif _is_due(result, site.calls):
+                    self._glance(site, args, result)
             if not self._open:
                 self._take_a_rest()
-        except Told as told:
-            raise told.__cause__ from None
-        except Exception as error:
-            self.missed(error)
+
+    def _glance(self, site: Site, args: Sequence[Any], result: Tensor) -> None:
+        """Look at the value of a loss and at nothing else, unless it is a strange one."""
+        value = result.item() if result.dim() == 0 else float(result.detach().sum())
+        if value - value != 0:
+            self._batches.not_finite(site.what, site.line, args, result)
+            return
+        self._batches.is_told = False
+        if value == 0 and site.zeros < _ZEROS:
+            self._zero(site, args)
 
     def _take_a_rest(self) -> None:
         now = perf_counter()
@@ -140,6 +151,10 @@ class Watch:
 
     def _underflow(self, site: Site, value: float) -> Callable[[Tensor], None]:
         def lost(gradient: Tensor) -> None:
+            with self._care():
+                say(gradient)
+
+        def say(gradient: Tensor) -> None:
             named, tiny = str(gradient.dtype).removeprefix("torch."), torch.finfo(gradient.dtype).tiny
             message = (
                 f"the gradient at the input of {site.what} is {float(gradient.detach().abs().amax()):.2g} at most, in "
@@ -154,16 +169,12 @@ class Watch:
     ) -> Callable[[bool], None] | None:
         """See what a backward begins with; return what is to be called after it, with whether it went well."""
         self._backwards += 1
-        try:
+        with self._care():
             if self._backwards <= RECORDED or not RECORDER.is_done:
                 return self._first_backward(roots if readable else (), frame)
             for root in roots if readable else ():
                 if root.dim() == 0 and _is_due(root, self._backwards) and _is_bad(root):
                     self._not_finite(root, frame)
-        except Told as told:
-            raise told.__cause__ from None
-        except Exception as error:
-            self.missed(error)
         return None
 
     def _not_finite(self, root: Tensor, frame: FrameType | None) -> None:
@@ -181,24 +192,15 @@ class Watch:
                 look = self._batches.before_backward(roots, users_line(frame))
 
         def after(done: bool) -> None:
-            try:
-                if done and look is not None:
-                    with torch._C.DisableTorchFunction():
-                        look()
-                if self._backwards < RECORDED:
-                    RECORDER.resume()
-                else:
-                    RECORDER.stop()
-            except Exception as error:
-                self.missed(error)
+            if self._backwards < RECORDED:
+                RECORDER.resume()
+            else:
+                RECORDER.stop()
+            if done and look is not None:
+                with self._care(), torch._C.DisableTorchFunction():
+                    look()
 
         return after
-
-    def missed(self, error: Exception) -> None:
-        """Say, once, that something could not be looked at: what guard cannot do is no fault of the program's."""
-        if self.trouble is None:
-            self.trouble = f"{type(error).__name__}: {error}"
-            print(f"normexp guard: could not look at everything ({self.trouble})", file=sys.stderr)
 
 
 def _is_bad(root: Tensor) -> bool:

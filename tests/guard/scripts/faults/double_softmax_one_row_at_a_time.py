@@ -1,6 +1,5 @@
-import torch
 import torch.nn.functional as F
-from digits import X, Y, batches, network, train
+from digits import batches, network
 from torch import nn
 
 model = network(nn.Softmax(dim=0))

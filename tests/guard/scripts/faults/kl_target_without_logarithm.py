@@ -1,6 +1,4 @@
-import torch
-import torch.nn.functional as F
-from digits import X, Y, batches, network, train
+from digits import network, train
 from torch import nn
 
 teacher, student = network(nn.Softmax(dim=1)), network(nn.LogSoftmax(dim=1))

@@ -1,12 +1,15 @@
 import torch
 import torch.nn.functional as F
-from digits import X, Y, batches, network, train
+from digits import batches, network
 from torch import nn
 
 maker = nn.Sequential(nn.Linear(16, 64), nn.Sigmoid())
 judge, classify = network(outputs=1), network()
 criterion = nn.BCEWithLogitsLoss()
-of_maker, of_judge = torch.optim.Adam(maker.parameters()), torch.optim.Adam([*judge.parameters(), *classify.parameters()])
+of_maker, of_judge = (
+    torch.optim.Adam(maker.parameters()),
+    torch.optim.Adam([*judge.parameters(), *classify.parameters()]),
+)
 for x, y in batches(20):
     made = maker(torch.randn(64, 16))
     mixed = (x + made.detach()).div(2).requires_grad_()

@@ -1,6 +1,6 @@
 import torch
 import torch.nn.functional as F
-from digits import X, Y, batches, network, train
+from digits import train
 from torch import nn
 
 embed, attend, decide = nn.Linear(8, 16), nn.MultiheadAttention(16, 2, batch_first=True), nn.Linear(16, 10)

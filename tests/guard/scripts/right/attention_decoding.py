@@ -1,6 +1,6 @@
 import torch
 import torch.nn.functional as F
-from digits import X, Y, batches, network, train
+from digits import batches
 from torch import nn
 
 embed, decide = nn.Embedding(10, 16), nn.Linear(16, 10)

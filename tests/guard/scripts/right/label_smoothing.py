@@ -1,6 +1,4 @@
-import torch
-import torch.nn.functional as F
-from digits import X, Y, batches, network, train
+from digits import network, train
 from torch import nn
 
 model = network()

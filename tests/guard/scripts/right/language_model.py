@@ -1,6 +1,5 @@
-import torch
 import torch.nn.functional as F
-from digits import X, Y, batches, network, train
+from digits import train
 from torch import nn
 
 embed, mix, decide = nn.Embedding(17, 16), nn.GRU(16, 16, batch_first=True), nn.Linear(16, 17)

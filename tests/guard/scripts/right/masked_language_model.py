@@ -1,6 +1,6 @@
 import torch
 import torch.nn.functional as F
-from digits import X, Y, batches, network, train
+from digits import train
 from torch import nn
 
 embed, decide = nn.Embedding(18, 16), nn.Linear(16, 17)

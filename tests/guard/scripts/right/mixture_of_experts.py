@@ -1,6 +1,6 @@
 import torch
 import torch.nn.functional as F
-from digits import X, Y, batches, network, train
+from digits import network, train
 from torch import nn
 
 experts, gate = nn.ModuleList([network() for _ in range(4)]), nn.Linear(64, 4)

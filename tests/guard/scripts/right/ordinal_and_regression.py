@@ -1,7 +1,6 @@
 import torch
 import torch.nn.functional as F
-from digits import X, Y, batches, network, train
-from torch import nn
+from digits import network, train
 
 model = network(outputs=11)
 

@@ -1,6 +1,6 @@
 import torch
 import torch.nn.functional as F
-from digits import X, Y, batches, network, train
+from digits import network, train
 from torch import nn
 
 policy, baseline = network(nn.Softmax(dim=1)), network(outputs=1)

@@ -1,6 +1,5 @@
-import torch
 import torch.nn.functional as F
-from digits import X, Y, batches, network, train
+from digits import train
 from torch import nn
 
 model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 3, 1))

@@ -1,7 +1,6 @@
 import torch
 import torch.nn.functional as F
-from digits import X, Y, batches, network, train
-from torch import nn
+from digits import X, Y, network, train
 
 model = network()
 train(model, lambda x, y: F.cross_entropy(model(x), y), count=600, rate=0.5)

@@ -1,6 +1,6 @@
 import torch
 import torch.nn.functional as F
-from digits import X, Y, batches, network, train
+from digits import network, train
 from torch import nn
 
 encode, decode = network(outputs=8), nn.Linear(4, 64)

@@ -1,6 +1,7 @@
 """The plugin of pytest: ``pytest --normexp-guard``, or ``normexp_guard = true`` in its configuration.
 
-Each test runs under guard and fails if there is a finding; the mark ``normexp_unguarded`` leaves a test out.
+Each test runs under guard and fails if there is a finding; the mark ``normexp_unguarded`` leaves a test out. pytest
+imports this wherever normexp is installed. So it lies outside the package, whose import brings NumPy.
 """
 
 from __future__ import annotations
