@@ -1,4 +1,4 @@
-"""A guarded program computes what it computes alone: bits, random numbers, graph, errors, and what it can see of PyTorch."""
+"""A guarded program computes what it computes alone: bits, random numbers, graph, errors."""
 
 from __future__ import annotations
 

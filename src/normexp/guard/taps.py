@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
-from torch.jit import _builtins
+from torch.jit import _builtins as _untyped_builtins
 
 from normexp.guard.recorder import RECORDER
 from normexp.guard.watch import Watch
@@ -28,6 +28,7 @@ _TENSORS: Final = (Tensor, torch.nn.Parameter)
 
 _lock = threading.RLock()
 _watches: tuple[Watch, ...] = ()
+_builtins: Any = _untyped_builtins
 _undo: list[Callable[[], None]] = []
 _last = 0  # the id of the last loss
 
