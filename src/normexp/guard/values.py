@@ -42,7 +42,7 @@ _UNKNOWN: Final = Look("unknown", 0)
 
 
 def look(x: Tensor, dim: int, *, doubt: bool = False) -> Look:
-    """Look at some rows of `x`; a row goes along `dim`. In doubt, only rows with an entry above a half tell anything."""
+    """Look at some rows of `x` along `dim`. In doubt, only rows with an entry above a half tell anything."""
     if x.numel() == 0 or x.size(dim) < 2:
         return _UNKNOWN
     rows = some_rows(x, dim)
