@@ -1,7 +1,7 @@
-"""Watch the losses of a running PyTorch program: ``normexp guard SCRIPT``, `normexp.torch.guard`, ``pytest --normexp-guard``.
+"""Watch the losses of a running PyTorch program: ``normexp guard SCRIPT``, `normexp.torch.guard`, a plugin of pytest.
 
-`taps` replaces the operators behind the losses, `recorder` notes lines, `watch` sees what they are called with; `losses`,
-`values`, `graph`, `nonfinite`, `gradients` and `zero` say what is wrong with it; `kinds` and `finding` how that reads.
+`taps` replaces the operators behind the losses, `recorder` notes lines, `watch` sees the calls; `losses`, `values`, `graph`,
+`nonfinite`, `gradients` and `zero` say what is wrong; `kinds` and `finding` how that reads.
 This module reads the arguments, and imports the rest when there is something to run.
 """
 
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run ``normexp guard`` and return its exit code: the program's own if it failed, or else 1 if something was found."""
+    """Run ``normexp guard`` and return its exit code: the program's own, or 1 for findings."""
     command: list[str] = args.module if args.module is not None else args.script
     if args.module is None and command[:1] == ["--"]:
         command = command[1:]
