@@ -1,7 +1,7 @@
 """Watch the losses of a running PyTorch program: ``normexp guard SCRIPT``, `normexp.torch.guard`, a plugin of pytest.
 
-`taps` replaces the operators behind the losses, `recorder` notes lines, `watch` sees the calls; `losses`, `values`, `graph`,
-`nonfinite`, `gradients` and `zero` say what is wrong; `kinds` and `finding` how that reads.
+`taps` replaces the operators behind the losses, `recorder` notes lines, `watch` sees the calls; `losses`, `values`,
+`graph`, `nonfinite`, `gradients` and `zero` say what is wrong; `kinds` and `finding` how that reads.
 This module reads the arguments, and imports the rest when there is something to run.
 """
 

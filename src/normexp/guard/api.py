@@ -22,7 +22,7 @@ class guard(ContextDecorator):
 
     Within the block (or the function, as a decorator), in all threads: cross-entropy of probabilities, negative
     log-likelihood and KL divergence of the wrong kind, a sigmoid or softmax taken twice, a softmax over one entry, rows
-    that are masked altogether, losses that read 0 and are not, infinities and NaN with the operation that made them, and
+    that are all masked, losses that read 0 and are not, infinities and NaN with the operation that made them, and
     gradients that underflow. Each is found once a line of your code. Nothing is changed: not a bit of a result, nor the
     random numbers, the graph or the exceptions.
 
