@@ -87,6 +87,7 @@ def test_routes_by_hand(lab, presets, trap, name):
                 assert_equal(got[route][stage], expected, (route, stage))
         assert_equal(got["naive"]["z"], z, "z")
         assert_equal(got["shifted"]["d"], d, "d")
+        assert_equal(got["fused"]["top"], x.max(), "top")
         textbook = np.asarray(nearest("log", float(got["shifted"]["S"][0]), x.dtype)) - d[t]
         assert_equal(got["shifted"]["textbook"], textbook, "textbook")
 
