@@ -1,4 +1,4 @@
-"""A real browser for the page: Debian's chromium, driven by Playwright. Where one is missing, these tests are skipped."""
+"""A real browser for the page: Debian's chromium, driven by Playwright. Where one is missing, they are skipped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 PAGE = Path(__file__).parents[2] / "src" / "normexp" / "lab" / "lab.html"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# No sandbox: as root, which continuous integration is, chromium does not start with one. The others keep it from the network.
+# No sandbox: as root, which continuous integration is, chromium starts with none. The others keep it off the network.
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",

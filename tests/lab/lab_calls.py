@@ -1,4 +1,4 @@
-"""Calling the page's own functions: numbers go there and come back as their 64 bits, so that none is changed on the way."""
+"""Calling the page's own functions: numbers go there and come back as their 64 bits, so that none is changed."""
 
 from __future__ import annotations
 
@@ -49,4 +49,6 @@ def routes(lab, format, x, T, t):
     js = _ROUTES.replace("return lab.routes(", "const { naive, shifted, fused } = lab.routes(")
     js = js.rstrip("}") + " return { naive, shifted, fused }; }"
     found = lab.evaluate(js, [format, [float(v) for v in x], float(T), t])
-    return {name: {stage: np.atleast_1d(np.array(v, np.float64)) for stage, v in r.items()} for name, r in found.items()}
+    return {
+        name: {stage: np.atleast_1d(np.array(v, np.float64)) for stage, v in r.items()} for name, r in found.items()
+    }

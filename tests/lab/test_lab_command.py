@@ -1,4 +1,4 @@
-"""The command `normexp lab`: the page opened or written, what is said where that does not work; and the page as a file."""
+"""The command `normexp lab`: the page opened or written, what is said where that fails; and the page as a file."""
 
 from __future__ import annotations
 

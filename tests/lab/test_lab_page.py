@@ -46,7 +46,9 @@ def test_the_first_view_tells_the_story(page):
     story = page.locator("#story").bounding_box()
     bars = page.locator("#lines").bounding_box()
     assert story["y"] + story["height"] < bars["y"] + bars["height"] < 900  # all in the first screen
-    states = page.locator("#cards td").evaluate_all("(cells) => [...new Set(cells.map((cell) => cell.className))].sort()")
+    states = page.locator("#cards td").evaluate_all(
+        "(cells) => [...new Set(cells.map((cell) => cell.className))].sort()"
+    )
     assert states == ["inf", "nan", "normal", "subnormal", "zero"]
     # A state is a letter as well as a colour, and words for who does not see.
     for kind in states:
@@ -59,7 +61,11 @@ def test_presets_change_the_numbers(page):
     for trap in TRAPS:
         choose(page, f"[data-trap={trap}]")
         assert page.locator("[data-trap][aria-pressed=true]").get_attribute("data-trap") == trap
-        seen[trap] = (page.locator("#cards").inner_text(), page.locator("#snippet").inner_text(), page.locator("#about").inner_text())
+        seen[trap] = (
+            page.locator("#cards").inner_text(),
+            page.locator("#snippet").inner_text(),
+            page.locator("#about").inner_text(),
+        )
         for link in page.locator("#safe a, #finds a").all():
             assert page.locator(link.get_attribute("href")).count() == 1
     assert len({texts[0] for texts in seen.values()}) == len({texts[2] for texts in seen.values()}) == len(TRAPS)
@@ -106,7 +112,15 @@ def test_a_dragged_bar_changes_the_loss(page):
 def test_sliders_have_keys(page):
     slide = page.locator("#lines [role=slider]").nth(3)
     slide.focus()
-    for key, value in (("ArrowRight", 12.5), ("ArrowUp", 13), ("ArrowLeft", 12.5), ("PageDown", 7.5), ("End", 50), ("Home", -50), ("ArrowDown", -50)):
+    for key, value in (
+        ("ArrowRight", 12.5),
+        ("ArrowUp", 13),
+        ("ArrowLeft", 12.5),
+        ("PageDown", 7.5),
+        ("End", 50),
+        ("Home", -50),
+        ("ArrowDown", -50),
+    ):
         page.keyboard.press(key)
         drawn(page)
         assert float(slide.get_attribute("aria-valuenow")) == value, key
@@ -126,12 +140,33 @@ def test_everything_is_within_reach_of_the_keyboard(page):
     reached = set()
     for _ in range(60):
         page.keyboard.press("Tab")
-        reached.add(page.evaluate("(({ id, dataset, role, name }) => id || dataset.trap || dataset.format || dataset.lang || role || name)(document.activeElement)"))
-    assert reached >= {"zh", *TRAPS, "float16", "T", "fewer", "more", "target3", "logit0", "bits", "exact", "copy", "step"}
+        reached.add(
+            page.evaluate(
+                "(({ id, dataset: d, role }) => id || d.trap || d.format || d.lang || role)(document.activeElement)"
+            )
+        )
+    assert reached >= {
+        "zh",
+        *TRAPS,
+        "float16",
+        "T",
+        "fewer",
+        "more",
+        "target3",
+        "logit0",
+        "bits",
+        "exact",
+        "copy",
+        "step",
+    }
     page.locator("[data-format=float16]").focus()
     page.keyboard.press("ArrowRight")
     drawn(page)
-    assert page.locator("[aria-checked=true]").inner_text() == page.evaluate("document.activeElement.textContent") == "bfloat16"
+    assert (
+        page.locator("[aria-checked=true]").inner_text()
+        == page.evaluate("document.activeElement.textContent")
+        == "bfloat16"
+    )
     page.locator("#target3").focus()
     page.keyboard.press("ArrowDown")
     drawn(page)
@@ -215,7 +250,15 @@ def test_the_address_restores_everything(visit, page):
 
 @pytest.mark.parametrize(
     "hash",
-    ["#", "#trap=constructor", "#x=1,b,2&t=99&T=-1&format=float8&lang=fr", "#x=" + "1," * 40, "#t=1.5", "#%E0%A4%A", "#x=__proto__&T=NaN"],
+    [
+        "#",
+        "#trap=constructor",
+        "#x=1,b,2&t=99&T=-1&format=float8&lang=fr",
+        "#x=" + "1," * 40,
+        "#t=1.5",
+        "#%E0%A4%A",
+        "#x=__proto__&T=NaN",
+    ],
 )
 def test_an_address_that_makes_no_sense_is_no_harm(visit, hash):
     page = visit(hash + "&lang=en")
@@ -263,7 +306,19 @@ def test_words_are_complete(page):
         assert sorted(set(re.findall(r"\{\w+\}", text))) == sorted(set(re.findall(r"\{\w+\}", other))), key
         assert re.search(r"[\u3000-\u9fff]", other) or text == other, key
     same = {key for key in words["en"] if words["en"][key] == words["zh"][key]}
-    assert same <= {"naive_code", "shifted_code", "fused_code", "logit", "S", "logS", "ulp", "direct", "p_once", "p_twice", "name_cold"}
+    assert same <= {
+        "naive_code",
+        "shifted_code",
+        "fused_code",
+        "logit",
+        "S",
+        "logS",
+        "ulp",
+        "direct",
+        "p_once",
+        "p_twice",
+        "name_cold",
+    }
     # Each sentence of a diagnosis, each preset, rule and function has its words; the rest is named in the page.
     source = page.evaluate("document.documentElement.outerHTML")
     made = {f"{kind}_{trap}" for kind in ("name", "about") for trap in TRAPS}
@@ -277,7 +332,8 @@ def test_a_language_is_spoken_everywhere(page, language):
     choose(page, f"[data-lang={language}]")
     assert page.evaluate("document.documentElement.lang") == {"en": "en", "zh": "zh-Hans"}[language]
     read = """() => [...document.querySelectorAll("body *:not(script):not(style)")].flatMap((node) => [
-        node.closest("[lang]:not(html), code, pre, noscript") ? "" : [...node.childNodes].filter((c) => c.nodeType === 3).map((c) => c.data).join(""),
+        node.closest("[lang]:not(html), code, pre, noscript") ? "" :
+            [...node.childNodes].filter((c) => c.nodeType === 3).map((c) => c.data).join(""),
         node.getAttribute("aria-label") ?? ""])"""
     for trap in TRAPS:
         choose(page, f"[data-trap={trap}]")
@@ -287,7 +343,9 @@ def test_a_language_is_spoken_everywhere(page, language):
         if language == "en":
             assert not re.search(r"[\u4e00-\u9fff]", said)
         else:
-            assert not re.search(r"(?:\b[a-z]{2,} ){2}[a-z]{2,}", said), re.search(r"(?:\b[a-z]{2,} ){2}[a-z]{2,}", said)
+            assert not re.search(r"(?:\b[a-z]{2,} ){2}[a-z]{2,}", said), re.search(
+                r"(?:\b[a-z]{2,} ){2}[a-z]{2,}", said
+            )
     address(page, f"lang={language}")
 
 
@@ -312,7 +370,8 @@ def test_dark_and_still(visit):
     page = visit(color_scheme="dark", reduced_motion="reduce")
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(map(int, re.findall(r"\d+", paper))) < 60
-    moving = "[...document.querySelectorAll('*')].filter((node) => getComputedStyle(node).transitionDuration !== '0s').length"
+    every = "[...document.querySelectorAll('*')]"
+    moving = f"{every}.filter((node) => getComputedStyle(node).transitionDuration !== '0s').length"
     assert page.evaluate(moving) == 0
     page.context.close()
     page = visit(color_scheme="light", reduced_motion="no-preference")
@@ -328,18 +387,27 @@ def test_axe_finds_nothing_serious(visit, scheme, language, width):
     from axe_playwright_python.sync_playwright import Axe
 
     # Without the transitions, whose colours in between would be measured.
-    page = visit(f"#lang={language}&bits=1&exact=1", color_scheme=scheme, reduced_motion="reduce", viewport={"width": width, "height": 900})
+    page = visit(
+        f"#lang={language}&bits=1&exact=1",
+        color_scheme=scheme,
+        reduced_motion="reduce",
+        viewport={"width": width, "height": 900},
+    )
     for trap in ("three", "double", "fill"):
         choose(page, f"[data-trap={trap}]")
         found = Axe().run(page).response
         assert len(found["passes"]) > 20
         # Not only serious and critical ones: none at all.
-        assert [(one["id"], one["impact"], [node["html"] for node in one["nodes"]][:3]) for one in found["violations"]] == []
+        assert [
+            (one["id"], one["impact"], [node["html"] for node in one["nodes"]][:3]) for one in found["violations"]
+        ] == []
     page.context.close()
 
 
 def test_axe_would_find_something(page):
     from axe_playwright_python.sync_playwright import Axe
 
-    page.evaluate("document.getElementById('T').removeAttribute('aria-label'); document.querySelector('label[for=T]').remove()")
+    page.evaluate(
+        "document.getElementById('T').removeAttribute('aria-label'); document.querySelector('label[for=T]').remove()"
+    )
     assert "label" in {one["id"] for one in Axe().run(page).response["violations"]}

@@ -1,4 +1,4 @@
-"""The page's three routes, its softmax too many, its training and its snippets, against normexp, exact values and PyTorch."""
+"""The page's routes, its softmax too many, its training, its snippets: normexp, exact values, PyTorch, Python."""
 
 from __future__ import annotations
 
@@ -234,7 +234,9 @@ def visit_once(visit):
     def read(trap, name):
         page.locator(f"[data-trap={trap}]").click()
         page.locator(f"[data-format={name}]").click()
-        page.wait_for_function("(name) => document.querySelector(`[data-format=${name}]`).ariaChecked === 'true'", arg=name)
+        page.wait_for_function(
+            "(name) => document.querySelector(`[data-format=${name}]`).ariaChecked === 'true'", arg=name
+        )
         return page.locator("#snippet").inner_text()
 
     return read

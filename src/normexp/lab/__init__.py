@@ -54,8 +54,8 @@ def _open() -> int:
             # No failure: on a machine without a screen this is all there is to do.
             print(here)
             print(
-                "normexp lab: no browser could be opened here. Open this file in one, or write it to where one can read "
-                "it: normexp lab --save lab.html",
+                "normexp lab: no browser could be opened here. Open this file in one, or write it where one can "
+                "read it: normexp lab --save lab.html",
                 file=sys.stderr,
             )
     return 0
