@@ -1,4 +1,4 @@
-"""Take docs/lab.png: the first view of `normexp lab`, as a browser shows it (chromium, driven by Playwright)."""
+"""Take docs/lab.png: the first view of `normexp lab`, as chromium shows it, where there is a font for Chinese."""
 
 from __future__ import annotations
 

@@ -30,9 +30,10 @@ def missing(what):
     pytest.skip(f"needs {what}")
 
 
-@pytest.fixture(scope="session")
+# A module, not the session: Playwright keeps an event loop running, which other tests need not put up with.
+@pytest.fixture(scope="module")
 def browser():
-    """The browser, started once."""
+    """The browser, started once a module."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -46,7 +47,7 @@ def browser():
         started.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def visit(browser):
     """Open the page in a context of its own: visit("#lang=zh", color_scheme="dark")."""
 
@@ -65,7 +66,7 @@ def visit(browser):
     return visited
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab(visit):
     """A page whose functions are called, and which nobody touches."""
     return visit()

@@ -63,7 +63,7 @@ def test_all_numbers_of_the_half_types(lab, name):
 
 @pytest.mark.parametrize("name", ["float16", "bfloat16", "float32"])
 def test_rounding(lab, name):
-    values = patterns(30_000)
+    values = patterns(8_000)
     got = numbers(lab, name, values, "(F, v) => lab.round(F, v)")
     expected = rounded(values, DTYPES[name])
     np.testing.assert_array_equal(got.view(np.uint64), expected.view(np.uint64))
