@@ -17,7 +17,7 @@ SOURCES := pyproject.toml CMakeLists.txt README.md $(shell find csrc src -name _
 
 CXX_SOURCES = find csrc tests -name '*.[ch]pp'
 
-.PHONY: help verify test bench lint format install neon exhaustive sanitize clean
+.PHONY: help verify test bench lint format install rules neon exhaustive sanitize clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -44,6 +44,9 @@ format: $(STAMPS)/tools ## set the style right where a tool can
 	$(CXX_SOURCES) -exec $(BIN)/clang-format -i {} +
 
 install: $(STAMPS)/package $(STAMPS)/tools ## only set up .venv: the package, its peers, the development tools
+
+rules: $(STAMPS)/package ## write the pages of the rules of normexp check
+	$(BIN)/python -m normexp.check.pages docs/rules
 
 neon: $(STAMPS)/package ## compile the engine for AArch64 and, under QEMU, compare the bits of its results
 	$(BIN)/python tools/neon.py
@@ -85,7 +88,7 @@ $(STAMPS)/builders: pyproject.toml $(STAMPS)/venv
 
 # The engine's stub goes beside the sources as well, where mypy looks for it.
 $(STAMPS)/package: $(SOURCES) constraints.txt $(STAMPS)/builders
-	$(PIP) install --no-build-isolation -C build-dir=$(ENGINE) --constraint constraints.txt --group peers '.[verify,bench,eval,torch]'
+	$(PIP) install --no-build-isolation -C build-dir=$(ENGINE) --constraint constraints.txt --group peers '.[verify,bench,eval,explain,torch]'
 	cp "$$($(BIN)/python -c 'import normexp; print(normexp.__path__[0])')/_engine.pyi" src/normexp/
 	touch $@
 

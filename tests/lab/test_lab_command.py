@@ -10,6 +10,7 @@ import pytest
 from support import python
 
 from normexp import cli, lab
+from normexp.check.rules import RULES
 
 PAGE = Path(lab.__file__).with_name("lab.html")
 
@@ -80,3 +81,9 @@ def test_the_page_is_one_small_file_that_loads_nothing():
     assert set(re.findall(r"\w+://[\w./]+", text)) == {"http://www.w3.org/2000/svg"}
     assert not re.search(r"\b(?:src|srcset|@import|fetch|XMLHttpRequest|WebSocket|import\()\b\s*[=(]", text)
     assert len(re.findall(r"<script\b", text)) == 1
+
+
+def test_the_rules_are_those_of_check():
+    shown = dict(re.findall(r'(NX\d+): "([a-z-]+)"', PAGE.read_text(encoding="utf-8")))
+    assert len(shown) == 5
+    assert shown.items() <= {rule.code: rule.name for rule in RULES}.items()

@@ -1,0 +1,264 @@
+"""All libraries in one: what is known of a qualified name, of an object, of a method."""
+
+from __future__ import annotations
+
+import ast
+from typing import Final
+
+from normexp.check.libraries import numpy, python, torch_functions, torch_modules, torch_others, torch_shapes
+from normexp.check.libraries.call import Call, Effect
+from normexp.check.libraries.torch_modules import ADDED, CONTAINERS, WRAPPERS
+from normexp.check.values import (
+    Dictionary,
+    Instance,
+    List,
+    Made,
+    Method,
+    Rest,
+    Super,
+    Tensor,
+    Tuple,
+    Value,
+    integer,
+    text,
+)
+
+_FUNCTIONS: Final[dict[str, Effect]] = {
+    **torch_functions.TORCH,
+    **torch_others.FUNCTIONS,
+    **numpy.FUNCTIONS,
+    **python.BUILTINS,
+}
+_MADE: Final[dict[str, Effect]] = {
+    **torch_modules.MADE,
+    **torch_others.MADE,
+    "collections.namedtuple": python.named_tuple,
+}
+_METHODS: Final[dict[str, Effect]] = torch_functions.METHODS
+
+# Names under which the same things can be reached, longest first.
+_ALIASES: Final = (
+    ("torch.nn.modules.loss.", "torch.nn."),
+    ("torch.nn.modules.activation.", "torch.nn."),
+    ("torch.nn.modules.container.", "torch.nn."),
+    ("torch.nn.modules.linear.", "torch.nn."),
+    ("torch.nn.modules.module.", "torch.nn."),
+    ("torch.nn.modules.", "torch.nn."),
+    ("torch.functional.", "torch."),
+    ("torch.nn.functional.functional.", "torch.nn.functional."),
+    ("pytorch_lightning.", "lightning."),
+    ("lightning.pytorch.", "lightning."),
+)
+
+OF_MODULES: Final = frozenset(
+    [
+        "to",
+        "cuda",
+        "cpu",
+        "train",
+        "eval",
+        "half",
+        "float",
+        "double",
+        "bfloat16",
+        "requires_grad_",
+        "apply",
+        "share_memory",
+        "add_module",
+        "register_module",
+        "parameters",
+        "state_dict",
+        "load_state_dict",
+        "modules",
+        "children",
+        "named_parameters",
+        "zero_grad",
+        "register_buffer",
+        "append",
+        "load_from_checkpoint",
+        "__init__",
+    ]
+)
+_SELF: Final = frozenset(
+    [
+        "to",
+        "cuda",
+        "cpu",
+        "train",
+        "eval",
+        "half",
+        "float",
+        "double",
+        "bfloat16",
+        "requires_grad_",
+        "apply",
+        "share_memory",
+        "extend",
+    ]
+)
+
+
+def canonical(name: str) -> str:
+    """Give the name under which the tables have what a name stands for."""
+    for alias, real in _ALIASES:
+        if name.startswith(alias):
+            return real + name[len(alias) :]
+    return name
+
+
+def knows(name: str) -> bool:
+    """Tell whether a function or a class is in the tables."""
+    return name in _FUNCTIONS or name in _MADE
+
+
+def function(name: str) -> Effect | None:
+    """Give what a function of a library does, if that is known."""
+    return _FUNCTIONS.get(canonical(name))
+
+
+def is_callable_class(name: str) -> bool:
+    """Tell whether objects of a class can be called, with an effect that is known."""
+    return canonical(name) in _MADE
+
+
+def make(call: Call) -> Value:
+    """Make an object of a class; something unknown if it is not the name of one."""
+    name = canonical(call.name)
+    last = name.rpartition(".")[2]
+    if name in _MADE or last[:1].isupper() or torch_others.is_model(name):
+        return Made(name, call.arguments.positional, dict(call.arguments.keywords), call.place)
+    return Tensor()
+
+
+def call_made(call: Call) -> Value:
+    """Call an object of a library."""
+    if torch_others.is_model(call.name):
+        return torch_others.call_model(call)
+    effect = _MADE.get(call.name)
+    return Tensor() if effect is None else effect(call)
+
+
+def is_method(name: str) -> bool:
+    """Tell whether tensors have a method or an attribute, of which something is known."""
+    return name in _METHODS or name in ("T", "mT", "shape") or (name.endswith("_") and name[:-1] in _METHODS)
+
+
+def read(value: Tensor, name: str) -> Value | None:
+    """Read an attribute of a tensor that is no method."""
+    match name:
+        case "T" | "mT":
+            return torch_shapes.transposed(value)
+        case "data":
+            return value
+        case "shape":
+            return Tensor()
+    return None
+
+
+def attribute(made: Made, name: str) -> Value:
+    """Read an attribute of an object of a library."""
+    if made.name in WRAPPERS and name not in OF_MODULES:
+        inner = torch_modules.wrapped(made)
+        if name == "module" and inner is not None:
+            return inner
+    if made.name == "torch.nn.ModuleDict" and made.positional and isinstance(made.positional[0], Dictionary):
+        found = made.positional[0].contents.get(name)
+        if found is not None:
+            return found
+    return Method(made, name)
+
+
+def item(made: Made, key: Value) -> Value:
+    """Read an item of a container."""
+    if made.name not in CONTAINERS and made.name != python.NAMED_TUPLE:
+        return Tensor()
+    if made.positional and isinstance(made.positional[0], Dictionary) and (name := text(key)) is not None:
+        return made.positional[0].contents.get(name, Tensor())
+    items, at = torch_modules.contained(made), integer(key)
+    if at is None or not -len(items) <= at < len(items) or any(isinstance(each, Rest) for each in items):
+        return Tensor()
+    found = items[at]
+    return found.item if isinstance(found, Rest) else found
+
+
+def contained(value: Value) -> tuple[Value | Rest, ...] | None:
+    """Give what a container of a library holds; None if the value is none."""
+    if isinstance(value, Made) and value.name == python.NAMED_TUPLE:
+        return value.positional
+    if isinstance(value, Made) and value.name in CONTAINERS:
+        return torch_modules.contained(value)
+    return None
+
+
+def call_method(call: Call) -> Value:
+    """Call a method of what is not of the code under check."""
+    call.method = True
+    receiver = call.receiver
+    match receiver:
+        case Tensor():
+            name = call.name.rstrip("_") if call.name not in _METHODS else call.name
+            effect = _METHODS.get(name)
+            return Tensor() if effect is None else effect(call)
+        case List():
+            call.method = False
+            return python.list_method(call)
+        case Dictionary():
+            call.method = False
+            return python.dictionary_method(call)
+        case Super(receiver=Instance() as instance):
+            if call.name == "__init__":
+                call.machine.instantiate_base(instance, call.arguments, call.place)
+                _stored(call, instance)
+            return Tensor()
+        case Instance() | Made():
+            return _of_module(call, receiver)
+    return Tensor()
+
+
+def _stored(call: Call, instance: Instance) -> None:
+    """Take what is given by name to a base class that is not among the files for an attribute of that name."""
+    node = call.place.node
+    if not isinstance(node, ast.Call):
+        return
+    named = {
+        argument.id: value
+        for argument, value in zip(node.args, call.rest(1), strict=False)
+        if isinstance(argument, ast.Name)
+    }
+    for name, value in (named | call.arguments.keywords).items():
+        if isinstance(value, Made) and name not in instance.attributes:
+            call.machine.set_attribute(instance, name, value)
+
+
+def _of_module(call: Call, receiver: Instance | Made) -> Value:
+    if call.name in _SELF:
+        if call.name == "extend" and isinstance(receiver, Made):
+            _add(call, receiver)
+        return receiver
+    if call.name in ("add_module", "register_module", "append"):
+        new = call.get(2 if call.name != "append" else 1, "module")
+        if isinstance(receiver, Made):
+            _add(call, receiver)
+            return receiver
+        name = text(call.get(1, "name"))
+        if name is not None and new is not None:
+            call.machine.set_attribute(receiver, name, new)
+        return receiver
+    if isinstance(receiver, Made):
+        effect = torch_others.METHODS.get((receiver.name, call.name))
+        if effect is not None:
+            return effect(call)
+        if call.name == "forward":
+            call.method = False
+            return call_made(Call(call.machine, receiver.name, call.place, call.frame, call.arguments, receiver))
+    return Tensor()
+
+
+def _add(call: Call, made: Made) -> None:
+    new = call.get(2 if call.name in ("add_module", "register_module") else 1, "module", "modules")
+    old = made.attributes.get(ADDED)
+    before = old.items if isinstance(old, Tuple) else ()
+    items: tuple[Value | Rest, ...] = (new or Tensor(),)
+    if call.name == "extend":
+        items = new.items if isinstance(new, List | Tuple) else (Rest(Tensor()),)
+    call.machine.memory.write(made.attributes, ADDED, Tuple((*before, *items)))

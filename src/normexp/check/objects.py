@@ -1,0 +1,290 @@
+"""Attributes, items and classes."""
+
+from __future__ import annotations
+
+import ast
+from typing import Final
+
+from normexp.check.join import join, join_all
+from normexp.check.libraries import registry
+from normexp.check.machine import Arguments
+from normexp.check.scope import Frame, Scope
+from normexp.check.shapes import subscript
+from normexp.check.statements import Statements
+from normexp.check.terms import term
+from normexp.check.values import (
+    NONE,
+    OPEN,
+    Bound,
+    Class,
+    Constant,
+    Dictionary,
+    Function,
+    Instance,
+    Library,
+    List,
+    Made,
+    Method,
+    ModuleValue,
+    OneOf,
+    Place,
+    Rest,
+    Super,
+    Tensor,
+    Tuple,
+    Value,
+    integer,
+)
+
+# Loops over so many known items are gone through item by item.
+MOST_ITEMS: Final = 24
+
+
+class Objects(Statements):
+    """Reads and writes attributes and items; makes classes and functions."""
+
+    def knows(self, name: str) -> bool:  # noqa: D102
+        return registry.knows(name)
+
+    def attribute(self, value: Value, name: str, frame: Frame) -> Value:  # noqa: D102
+        match value:
+            case Instance():
+                return self._of_instance(value, name, frame)
+            case Class():
+                return self._of_class(value, name, value)
+            case Super(cls=cls, receiver=receiver):
+                return self._of_super(cls, receiver, name)
+            case Library(name=owner):
+                return Library(registry.canonical(f"{owner}.{name}"))
+            case ModuleValue(scope=scope):
+                return self.look_up_in(scope, name)
+            case Made():
+                return value.attributes[name] if name in value.attributes else registry.attribute(value, name)
+            case OneOf(options=options):
+                return join_all([self.attribute(option, name, frame) for option in options])
+            case Tensor() if registry.is_method(name):
+                return registry.read(value, name) or Method(value, name)
+            case Tensor():
+                return Tensor(term=term("attribute", value.term, name))
+            case Bound() | Function():
+                return Tensor()
+        return Method(value, name)
+
+    def parts(self, value: Value) -> tuple[Value | Rest, ...]:  # noqa: D102
+        return registry.contained(value) or ()
+
+    def look_up_in(self, scope: Scope, name: str) -> Value:
+        """Give a name of another file."""
+        return self.look_up(name, scope)
+
+    def _of_instance(self, instance: Instance, name: str, frame: Frame) -> Value:
+        if name in instance.attributes:
+            return instance.attributes[name]
+        if name == "training":
+            # A loss is computed in training; what a model returns otherwise goes elsewhere.
+            return Constant(True)
+        if name == "__class__":
+            return instance.cls
+        found = self.find(instance.cls, name)
+        if isinstance(found, Function):
+            if found.role == "property":
+                return self.call(Bound(found, instance), Arguments(), Place(frame.source, found.node), frame)
+            if found.role == "staticmethod":
+                return found
+            return Bound(found, instance.cls if found.role == "classmethod" else instance)
+        if found is not None:
+            return found
+        if name in registry.OF_MODULES:
+            return Method(instance, name)
+        getter = self.find_method(instance.cls, "__getattr__")
+        return Tensor(term=term("attribute", id(instance), name)) if getter is None else Tensor()
+
+    def _of_class(self, cls: Class, name: str, receiver: Value) -> Value:
+        found = self.find(cls, name)
+        if isinstance(found, Function) and found.role == "classmethod":
+            return Bound(found, receiver)
+        return Tensor() if found is None else found
+
+    def _of_super(self, cls: Class, receiver: Value, name: str) -> Value:
+        for base in cls.bases:
+            if isinstance(base, Class):
+                found = self.find(base, name)
+                if isinstance(found, Function):
+                    return Bound(found, receiver)
+        if (
+            isinstance(receiver, Instance)
+            and name in ("forward", "__call__", "call")
+            and "@base" in receiver.attributes
+        ):
+            return receiver.attributes["@base"]
+        return Method(Super(cls, receiver), name)
+
+    def find(self, cls: Class, name: str, depth: int = 0) -> Value | None:
+        """Find an attribute of a class or of its bases."""
+        if name in cls.attributes:
+            return cls.attributes[name]
+        if depth > 16:
+            return None
+        for base in cls.bases:
+            found = self.find(base, name, depth + 1) if isinstance(base, Class) else None
+            if found is not None:
+                return found
+        return None
+
+    def find_method(self, cls: Class, name: str) -> Function | None:
+        """Find a method of a class or of its bases."""
+        found = self.find(cls, name)
+        return found if isinstance(found, Function) else None
+
+    def library_bases(self, cls: Class, depth: int = 0) -> list[str]:
+        """Give the names of the classes of libraries that a class is made from."""
+        names: list[str] = []
+        for base in cls.bases if depth < 16 else ():
+            if isinstance(base, Library):
+                names.append(base.name)
+            elif isinstance(base, Class):
+                names += self.library_bases(base, depth + 1)
+        return names
+
+    def instantiate_base(self, instance: Instance, arguments: Arguments, place: Place) -> None:  # noqa: D102
+        for name in self.library_bases(instance.cls):
+            if registry.is_callable_class(name):
+                positional = tuple(Tensor() if isinstance(item, Rest) else item for item in arguments.positional)
+                self.memory.write(instance.attributes, "@base", Made(name, positional, dict(arguments.keywords), place))
+                return
+
+    def set_attribute(self, value: Value, name: str, new: Value) -> None:  # noqa: D102
+        match value:
+            case Instance() | Made():
+                self.memory.write(value.attributes, name, new)
+            case Class():
+                self.memory.write(value.attributes, name, new)
+            case OneOf(options=options):
+                for option in options:
+                    if isinstance(option, Instance | Made):
+                        old = option.attributes.get(name)
+                        self.memory.write(option.attributes, name, new if old is None else join(old, new))
+
+    def item(self, value: Value, index: ast.expr, frame: Frame, place: Place) -> Value:  # noqa: D102
+        if isinstance(value, Tensor):
+            return subscript(self, value, index, frame)
+        if isinstance(index, ast.Slice):
+            return self._slice(value, index, frame)
+        key = self.evaluate(index, frame)
+        match value:
+            case Dictionary(contents=contents):
+                if isinstance(key, Constant):
+                    return contents.get(key.value, contents.get(OPEN, Tensor()))
+                return join_all(list(contents.values())) if contents else Tensor()
+            case Tuple(items=items):
+                return self._at(items, integer(key), value)
+            case List():
+                return self._at(value.items, integer(key), value)
+            case Made():
+                if isinstance(key, Constant) and f"[{key.value}]" in value.attributes:
+                    return value.attributes[f"[{key.value}]"]
+                return registry.item(value, key)
+            case OneOf(options=options):
+                return join_all([self.item(option, index, frame, place) for option in options])
+            case Instance():
+                method = self.find_method(value.cls, "__getitem__")
+                if method is not None:
+                    return self.call(Bound(method, value), Arguments((key,)), place, frame)
+        return Tensor()
+
+    def _at(self, items: tuple[Value | Rest, ...], at: int | None, whole: Value) -> Value:
+        if at is None:
+            return self.element(whole)
+        reach = items[: at + 1] if at >= 0 else items[at:]
+        if not -len(items) <= at < len(items) or any(isinstance(item, Rest) for item in reach):
+            return self.element(whole) if any(isinstance(item, Rest) for item in items) else Tensor()
+        found = items[at]
+        return found.item if isinstance(found, Rest) else found
+
+    def _slice(self, value: Value, index: ast.Slice, frame: Frame) -> Value:
+        items = value.items if isinstance(value, List | Tuple) else registry.contained(value)
+        if items is None:
+            return Tensor()
+        bounds = [
+            None if part is None else self.evaluate(part, frame) for part in (index.lower, index.upper, index.step)
+        ]
+        known = all(bound is None or integer(bound) is not None or bound == NONE for bound in bounds)
+        if not known or any(isinstance(item, Rest) for item in items):
+            return List({0: (Rest(Tensor()),)})
+        low, high, by = (None if bound is None else integer(bound) for bound in bounds)
+        if by == 0:
+            return Tensor()
+        part = items[low:high:by]
+        if isinstance(value, Made):
+            return Made(value.name, tuple(item for item in part if not isinstance(item, Rest)), {}, value.place)
+        return Tuple(part) if isinstance(value, Tuple) else List({0: part})
+
+    def items(self, value: Value) -> list[Value] | None:  # noqa: D102
+        match value:
+            case Tuple() | List():
+                found: tuple[Value | Rest, ...] | None = value.items
+            case Dictionary(contents=contents) if OPEN not in contents:
+                found = tuple(Constant(key) for key in contents)
+            case _:
+                found = registry.contained(value)
+        if not found or len(found) > MOST_ITEMS:
+            return None
+        if len(found) == 1 and isinstance(found[0], Rest):
+            return None
+        return [item.item if isinstance(item, Rest) else item for item in found]
+
+    def element(self, value: Value) -> Value:  # noqa: D102
+        match value:
+            case Tuple() | List():
+                if not value.items:
+                    return Tensor()
+                return join_all([item.item if isinstance(item, Rest) else item for item in value.items])
+            case OneOf(options=options):
+                return join_all([self.element(option) for option in options])
+            case Tensor() if value.known:
+                # One of the first axis: the batch.
+                return subscript_first(value)
+        contained = registry.contained(value)
+        if contained:
+            return join_all([item.item if isinstance(item, Rest) else item for item in contained])
+        return Tensor()
+
+    def define(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, frame: Frame) -> None:  # noqa: D102
+        if isinstance(node, ast.ClassDef):
+            self._class(node, frame)
+            return
+        function = Function(node, frame.scope, self.defaults(node.args, frame), frame.owner)
+        self.remember(function, frame)
+        value: Value = function
+        for decorator in reversed(node.decorator_list):
+            value = self._decorated(function, value, decorator, frame)
+        self.memory.write(frame.scope.names, node.name, value)
+
+    def _decorated(self, function: Function, value: Value, decorator: ast.expr, frame: Frame) -> Value:
+        name = decorator.id if isinstance(decorator, ast.Name) else getattr(decorator, "attr", "")
+        if name in ("staticmethod", "classmethod", "property", "cached_property"):
+            function.role = "property" if name == "cached_property" else name
+        elif name in ("setter", "getter", "deleter"):
+            return frame.scope.names.get(function.name, value)
+        else:
+            # What wraps a function mostly leaves alone what it returns.
+            self.evaluate(decorator, frame)
+        return value
+
+    def _class(self, node: ast.ClassDef, frame: Frame) -> None:
+        bases = tuple(self.evaluate(base, frame) for base in node.bases if not isinstance(base, ast.Starred))
+        scope = Scope(frame.scope.home, frame.scope, of_class=True)
+        cls = Class(node, frame.scope, bases, scope.names)
+        self.remember(cls, frame)
+        self.memory.write(frame.scope.names, node.name, cls)
+        self.execute(node.body, Frame(scope, frame.function, cls))
+
+
+def subscript_first(value: Tensor) -> Tensor:
+    """Give one item of the first axis of a tensor."""
+    rank = None if value.rank is None else max(value.rank - 1, 0)
+    axis = value.axis if value.axis is None or value.axis < 0 else value.axis - 1
+    if axis is not None and value.axis == 0:
+        return Tensor()
+    sizes = tuple((at if at < 0 else at - 1, size) for at, size in value.sizes if at != 0)
+    return value.but(rank=rank, axis=axis, sizes=sizes, term=term("element", value.term), fill=None)
