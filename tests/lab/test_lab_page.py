@@ -56,6 +56,18 @@ def test_the_first_view_tells_the_story(page):
         assert cell.locator(".mark").count() == cell.locator(".hidden").count() == (kind != "normal")
 
 
+def test_exact_values_are_no_rounded_ones(page):
+    """Where the head says exact, float16 does not make 0 of 1.5e-8, nor a loss that is below its own floor."""
+    assert page.locator("#lines .line").nth(3).locator(".num").all_inner_texts() == ["1.5229e-8", "-1"]
+    choose(page, "[data-trap=cold]")
+    assert page.locator("#lines .line").nth(1).locator(".num").all_inner_texts() == ["7.703e-4321"] * 2
+    assert (
+        "with a softmax before it 0.55144; it cannot go below ln(1 + (K − 1)/e) = 0.55144"
+        in page.locator("#times").inner_text()
+    )
+    assert "where e^((x − max)/T) is 0" in page.locator("#zones").inner_text()
+
+
 def test_presets_change_the_numbers(page):
     seen = {}
     for trap in TRAPS:

@@ -15,6 +15,7 @@ from support import APART, DTYPES, floats_apart
 from test_lab_arithmetic import FORMATS, rounded
 
 import normexp
+from normexp.explain.exact import Exact
 from normexp.verify.measure import Ruler
 from normexp.verify.oracle import Row, Target
 
@@ -167,6 +168,22 @@ def test_a_softmax_too_many(lab, presets, trap):
     got = lab.evaluate(js, [preset["x"], preset["t"]])
     # PyTorch's gradient cancels in p (g - sum p g): errors are of the size of the largest term, p's.
     np.testing.assert_allclose(got, [loss.item(), *x.grad[0].tolist()], rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("trap", ["three", "overflow", "underflow", "confident", "double", "ties", "cold"])
+def test_a_softmax_too_many_exactly(lab, presets, trap):
+    """Also where p is next to 1 and PyTorch, like any difference from it, gives 0."""
+    preset = presets[trap]
+    js = "([x, T, t]) => lab.twice(x, T, t).grad.map((v) => lab.approximate(v, 12))"
+    got = lab.evaluate(js, [preset["x"], preset["T"], preset["t"]])
+    exact = Exact(np.array(preset["x"], np.float64), preset["T"], preset["t"]).values("twice", list(range(len(got))))
+    with ctx.workprec(300):
+        # Beyond 1e-5000 the page says only how large a number is.
+        apart = [
+            abs(arb(text) / value - 1) for text, value in zip(got, exact, strict=True) if abs(value) > arb("1e-5000")
+        ]
+        assert max(apart) < 1e-11
+    assert len(apart) >= 2
 
 
 def test_the_training_run_is_pytorchs(lab):
