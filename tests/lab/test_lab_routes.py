@@ -244,9 +244,9 @@ def test_snippets_run_and_print_what_they_say(visit_once, trap, name):
 
 
 @pytest.fixture(scope="module")
-def visit_once(visit):
+def visit_once(visit_elsewhere):
     """Read the snippet of a preset in a format, on one page for all of them."""
-    page = visit()
+    page = visit_elsewhere()
 
     def read(trap, name):
         page.locator(f"[data-trap={trap}]").click()
