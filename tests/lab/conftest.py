@@ -52,7 +52,7 @@ def tab(browser, **options):
     context = browser.new_context(**options)
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
-    page.said, page.asked = [], []
+    page.said, page.asked, page.loads = [], [], 0
     page.on("console", lambda message: page.said.append(message.text))
     page.on("pageerror", lambda error: page.said.append(str(error)))
     page.on("request", lambda request: page.asked.append(request.url))
@@ -61,11 +61,11 @@ def tab(browser, **options):
 
 def load(page, address="#lang=en", **media):
     """Load the page from its beginning, in an emulated medium: color_scheme, reduced_motion."""
-    page.goto("about:blank")  # or else another hash would be a step within the page
     page.said.clear()
     page.asked.clear()
     page.emulate_media(**{"color_scheme": "light", "reduced_motion": "no-preference", **media})
-    page.goto(PAGE.as_uri() + address)
+    page.loads += 1  # in the address, for another hash alone would be a step within the page
+    page.goto(f"{PAGE.as_uri()}?{page.loads}{address}")
     page.wait_for_selector("html[data-ready]", state="attached")
 
 

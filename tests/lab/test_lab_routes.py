@@ -197,16 +197,16 @@ def test_the_training_run_is_pytorchs(lab):
         layer = torch.nn.Linear(given["size"], given["classes"], bias=False, dtype=torch.float64)
         torch.nn.init.zeros_(layer.weight)
         network = torch.nn.Sequential(layer, torch.nn.Softmax(dim=1)) if again else layer
-        optimizer = torch.optim.SGD(network.parameters(), lr=given["rate"])
         losses, accuracies = [], []
         for _ in range(given["steps"] + 1):
-            optimizer.zero_grad()
+            layer.weight.grad = None
             output = network(inputs)
             loss = torch.nn.CrossEntropyLoss()(output, labels)
             losses.append(loss.item())
             accuracies.append(float((output.argmax(dim=1) == labels).double().mean()))
             loss.backward()
-            optimizer.step()
+            with torch.no_grad():  # what torch.optim.SGD does, whose import takes as long as all of this
+                layer.weight -= given["rate"] * layer.weight.grad
         # A hundred steps of additions in another order.
         np.testing.assert_allclose(got["losses"], losses, rtol=1e-10)
         np.testing.assert_allclose(got["accuracies"][1:], accuracies[1:], atol=1e-12)  # at first all classes are tied
@@ -249,11 +249,15 @@ def visit_once(visit_elsewhere):
     page = visit_elsewhere()
 
     def read(trap, name):
-        page.locator(f"[data-trap={trap}]").click()
-        page.locator(f"[data-format={name}]").click()
-        page.wait_for_function(
-            "(name) => document.querySelector(`[data-format=${name}]`).ariaChecked === 'true'", arg=name
+        page.evaluate(
+            """async ([trap, name]) => {
+                document.querySelector(`[data-trap=${trap}]`).click();
+                document.querySelector(`[data-format=${name}]`).click();
+                await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+            }""",
+            [trap, name],
         )
+        assert page.locator("#formats [aria-checked=true]").inner_text() == name
         return page.locator("#snippet").inner_text()
 
     return read
