@@ -337,6 +337,8 @@ TF = {
         "tf.nn.softmax_cross_entropy_with_logits(logits=tf.nn.softmax(x), labels=y)",
         "tf.nn.softmax_cross_entropy_with_logits(y, tf.nn.softmax(x))",
         "tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(x), y)",  # before 1.0
+        "tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(x), tf.to_float(tf.one_hot(z, 10)))",
+        "tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(x), labels=tf.reshape(z, [-1, 10]))",
         "tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=tf.reshape(tf.nn.softmax(x), [-1, 10]))",
         "tf.compat.v1.losses.softmax_cross_entropy(y, tf.nn.softmax(x))",
         "tf.losses.sparse_softmax_cross_entropy(y, logits=tf.nn.softmax(x))",

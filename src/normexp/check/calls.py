@@ -101,6 +101,8 @@ class Calls(Objects):
             results.append(self.call(option, arguments, place, frame))
             return Flow.NEXT
 
+        # Nobody calls None: a test has been made before.
+        options = tuple(option for option in options if option != NONE)
         self.branch([lambda option=option: path(option) for option in options], frame)  # type: ignore[misc]
         return join_all(results)
 

@@ -61,7 +61,7 @@ class Objects(Statements):
             case Made():
                 return value.attributes[name] if name in value.attributes else registry.attribute(value, name)
             case OneOf(options=options):
-                return join_all([self.attribute(option, name, frame) for option in options])
+                return join_all([self.attribute(option, name, frame) for option in options if option != NONE])
             case Tensor() if registry.is_method(name):
                 return registry.read(value, name) or Method(value, name)
             case Tensor():

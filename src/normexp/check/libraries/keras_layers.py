@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.join import join_all
 from normexp.check.libraries.adapters import logits_or_nothing, squashed
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.libraries.effects import normalised
@@ -15,6 +16,7 @@ from normexp.check.values import (
     Library,
     List,
     Made,
+    OneOf,
     Place,
     Rest,
     Tensor,
@@ -40,6 +42,8 @@ def activated(call: Call, value: Value, activation: Value | None, place: Place) 
     """Apply an activation: a name, a function, a layer, or None."""
     if activation is None or activation == NONE:
         return value
+    if isinstance(activation, OneOf):
+        return join_all([activated(call, value, option, place) for option in activation.options])
     name = text(activation)
     if name is not None:
         activation = Library(f"keras.activations.{name}")
