@@ -88,7 +88,7 @@ $(STAMPS)/builders: pyproject.toml $(STAMPS)/venv
 
 # The engine's stub goes beside the sources as well, where mypy looks for it.
 $(STAMPS)/package: $(SOURCES) constraints.txt $(STAMPS)/builders
-	$(PIP) install --no-build-isolation -C build-dir=$(ENGINE) --constraint constraints.txt --group peers '.[verify,bench,eval,torch]'
+	$(PIP) install --no-build-isolation -C build-dir=$(ENGINE) --constraint constraints.txt --group peers '.[verify,bench,eval,explain,torch]'
 	cp "$$($(BIN)/python -c 'import normexp; print(normexp.__path__[0])')/_engine.pyi" src/normexp/
 	touch $@
 

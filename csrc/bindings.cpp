@@ -345,6 +345,7 @@ NB_MODULE(_engine, m) {
     m.def("state_values", &state_values, "states"_a, "out"_a);
     m.def("bfloat16_words", &bfloat16_words, "array"_a);
     normexp::define_tensor_functions(m);
+    normexp::define_product_functions(m);
     m.def("level", [] { return normexp::kernels().name; });
     m.def("levels", [] {
         std::vector<std::string> names;

@@ -37,6 +37,14 @@ struct Target {
     bool dense() const { return is_probability(type) || smoothing != 0; }
 };
 
+// What logits are the product of, rounded: hidden states, one row each, times weights, one row a class, plus a bias, all of
+// x's type; strides in bytes. upstream: the derivative of the result by each row's loss besides gain. Null: no bias, all 1.
+struct Product {
+    const char *hidden, *weight, *bias;
+    std::int64_t hidden_stride, weight_stride, bias_stride, features;
+    const float* upstream;
+};
+
 // What row_stats writes, one to a row, in logical order. All of x's type but the indices.
 struct Stats {
     char *logsumexp, *max, *entropy, *log_prob;
@@ -107,6 +115,8 @@ struct Kernels {
                        const double* maxima, double gain);
     // The rows' losses, into value where asked for, and their sum; their gradients, into out where asked for.
     void (*losses)(const Job&, std::int64_t first, std::int64_t last, PlainSum*);
+    // Those of logits with labels that are a product rounded to bfloat16; each row's loss is a float.
+    void (*product_losses)(const Job&, const Product&, std::int64_t first, std::int64_t last, PlainSum*);
     // The same for one row with a label whose blocks were reduced by several threads; map_blocks writes the rest of its
     // gradient before gradient_at_label.
     PlainLabel (*label)(const Job&, std::int64_t row);
@@ -128,6 +138,7 @@ const char* level_names(int index);   // those this machine can run, best first;
 void plan(Job&);                      // fills the derived part (plan.cpp)
 void run(const Job&);                 // a planned job, on the calling thread and the pool (run.cpp)
 PlainSum run_losses(const Job&);      // the sum of the rows' losses (likewise)
+PlainSum run_product_losses(const Job&, const Product&);  // (likewise)
 void run_stats(const Job&);           // (likewise)
 Evaluation run_evaluate(const Job&);  // (likewise)
 void run_backward(const Job&);        // (likewise)

@@ -59,6 +59,8 @@ void losses(const Job&, std::int64_t first, std::int64_t last, PlainSum*);
 PlainLabel label(const Job&, std::int64_t row);
 void loss_at_label(const Job&, std::int64_t row, const PlainState&, const PlainLabel&, PlainSum*);
 void gradient_at_label(const Job&, std::int64_t row, const PlainState&, const PlainLabel&);
+// product_losses.cpp
+void product_losses(const Job&, const Product&, std::int64_t first, std::int64_t last, PlainSum*);
 // stats.cpp
 void stats(const Job&, std::int64_t first, std::int64_t last);
 // evaluate.cpp

@@ -135,6 +135,15 @@ PlainSum run_losses(const Job& job) {
     return total_of(sums);
 }
 
+PlainSum run_product_losses(const Job& job, const Product& product) {
+    const Kernels& kernel = kernels();
+    std::vector<PlainSum> sums(std::size_t(piece_count(job)));
+    by_rows(job, [&](std::int64_t i, std::int64_t first, std::int64_t last) {
+        kernel.product_losses(job, product, first, last, &sums[std::size_t(i)]);
+    });
+    return total_of(sums);
+}
+
 std::int64_t kept_doubles(const Job& job) {
     // Below this, what is kept would be more than a thirtieth of float32 logits.
     constexpr std::int64_t kept_from = 256;

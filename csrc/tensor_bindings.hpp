@@ -3,4 +3,9 @@
 
 #include <nanobind/nanobind.h>
 
-namespace normexp { void define_tensor_functions(nanobind::module_&); }  // namespace normexp
+namespace normexp {
+
+void define_tensor_functions(nanobind::module_&);
+void define_product_functions(nanobind::module_&);  // product_bindings.cpp
+
+}  // namespace normexp

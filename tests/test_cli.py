@@ -23,8 +23,8 @@ def test_help_imports_nothing_heavy():
     program = (
         "import sys\n"
         "from normexp.cli import main\n"
-        "for arguments in (['--help'], ['verify', '--help'], ['bench', '--help'], ['eval', '--help']):\n"
-        "    try: main(arguments)\n"
+        "for command in ([], ['verify'], ['bench'], ['eval'], ['explain'], ['lab']):\n"
+        "    try: main([*command, '--help'])\n"
         "    except SystemExit as end: assert end.code == 0\n"
         "heavy = {'torch', 'flint', 'rich', 'sklearn', 'scipy', 'ml_dtypes', 'onnx', 'onnxruntime', 'jax', 'json'}\n"
         "heavy |= {'matplotlib', 'safetensors'}\n"

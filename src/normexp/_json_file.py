@@ -1,4 +1,4 @@
-"""A JSON file that is written wholly or not at all."""
+"""JSON, and a file of it that is written wholly or not at all."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ class JsonFile(WholeFile):
     """A `WholeFile` that is given a document."""
 
     def write(self, document: dict[str, Any]) -> None:
-        """Write the document; numbers that JSON does not know become the strings "nan", "inf" and "-inf"."""
-        text = json.dumps(_portable(document), indent=2, allow_nan=False) + "\n"
-        self.write_bytes(text.encode())
+        """Write the document, as `as_text` gives it."""
+        self.write_bytes(as_text(document).encode())
+
+
+def as_text(document: dict[str, Any]) -> str:
+    """Return a document as JSON; numbers that JSON does not know become the strings "nan", "inf" and "-inf"."""
+    return json.dumps(_portable(document), indent=2, allow_nan=False) + "\n"
 
 
 def _portable(value: Any) -> Any:  # noqa: ANN401 - whatever a document holds

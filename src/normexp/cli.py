@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         0 fine, 1 findings or failures, 2 usage, 130 interrupted.
     """
-    args = _parser().parse_args(argv)
+    args = _parser().parse_args(_words(sys.argv[1:] if argv is None else argv))
     try:
         code: int = args.run(args)
         # Here rather than at exit, so that a reader who has gone away is noticed.
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     import normexp
-    from normexp import bench, check, eval, verify
+    from normexp import bench, check, eval, explain, guard, lab, verify
 
     parser = argparse.ArgumentParser(
         prog="normexp", description="The softmax family, from logits to loss: fast, accurate to the last place, proved."
@@ -63,9 +63,28 @@ def _parser() -> argparse.ArgumentParser:
     check.add_arguments(command)
     command.set_defaults(run=check.main)
 
+    command = commands.add_parser("explain", help="explain one row of logits: each rounding on the way to the softmax")
+    explain.add_arguments(command)
+    command.set_defaults(run=explain.main)
+
+    command = commands.add_parser("guard", help="run a PyTorch program and watch its losses")
+    guard.add_arguments(command)
+    command.set_defaults(run=guard.main)
+
+    command = commands.add_parser("lab", help="open a page on which softmax can be broken by hand")
+    lab.add_arguments(command)
+    command.set_defaults(run=lab.main)
+
     command = commands.add_parser("config", help="print the versions, the CPU level and the number of threads")
     command.set_defaults(run=_config)
     return parser
+
+
+def _words(argv: Sequence[str]) -> Sequence[str]:
+    from normexp.explain import as_values
+
+    # Only logits are numbers that may begin with a minus sign.
+    return as_values(argv) if argv[:1] == ["explain"] else argv
 
 
 def _config(_: argparse.Namespace) -> int:

@@ -43,7 +43,7 @@ def test_json(op, tmp_path, capsys):
 
     figures = json.loads(file.read_text())
     keys = {"normexp", "config", "processor", "front", "threads", "packages", "cells", "geometric_means"}
-    keys |= {"training_steps", "empty_call_us", "scaling", "cliffs"}
+    keys |= {"training_steps", "empty_call_us", "scaling", "cliffs", "linear"}
     keys |= {"ratios", "unsteady_ratios", "broken_promises", "kept_promises"}
     assert figures.keys() == keys
     assert figures["broken_promises"] == []

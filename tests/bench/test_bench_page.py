@@ -88,6 +88,7 @@ def document(**changed):
             {"op": "softmax", "dtype": "bfloat16", "name": NASTY, "cells": 2, "to_normexp": 7.25},
             {"op": "logsumexp", "dtype": "float32", "name": "SciPy", "cells": 3, "to_normexp": 9.5},
         ],
+        "linear": [],
         "training_steps": [
             {"batch": 64, "rounds": 9, "pytorch_us": 150.0, "enabled_us": 120.0, "pytorch_to_enabled": ratio(1.25)}
         ],

@@ -10,6 +10,8 @@ from typing import Any
 
 from normexp._whole_file import WholeFile, check_apart
 from normexp.bench.cell import DTYPES, OPERATIONS
+from normexp.bench.linear.problem import DEFAULT_SHAPE
+from normexp.bench.linear.problem import OPERATION as LINEAR
 from normexp.bench.plan import DEFAULT_DTYPE, DEFAULT_OPERATIONS, DEFAULT_SECONDS, SWEEP_SECONDS, SWEPT, TRAINING, plan
 
 
@@ -22,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--op",
         action="append",
         metavar="NAME",
-        help=f"the function to time: {', '.join(OPERATIONS)}; with --front torch also {TRAINING}"
-        f" (default: {_default_operations()}; may be repeated)",
+        help=f"the function to time: {', '.join(OPERATIONS)}, {LINEAR} (with its gradients and its memory); with"
+        f" --front torch also {TRAINING} (default: {_default_operations()}; may be repeated)",
     )
     parser.add_argument(
         "--shape",
@@ -74,7 +76,8 @@ def _defaults() -> list[str]:
         for front, shapes in operation.shapes.items():
             where = " ".join(",".join(map(str, shape)) for shape in shapes)
             functions.setdefault(f"{front}: {where}", []).append(op)
-    return [f"{shapes} for {', '.join(ops)}" for shapes, ops in functions.items()]
+    of_layers = f"rows, features and classes: {','.join(map(str, DEFAULT_SHAPE))} for {LINEAR}"
+    return [*(f"{shapes} for {', '.join(ops)}" for shapes, ops in functions.items()), of_layers]
 
 
 def main(args: argparse.Namespace) -> int:

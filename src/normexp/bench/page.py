@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from normexp._page.frame import badge, frame, items, opening, section, sheet
+from normexp._page.frame import frame, items, opening, section, sheet
 from normexp._page.markup import Markup, element, row, table
-from normexp.bench import load, words
+from normexp.bench import load, promises_page, words
 from normexp.bench.bars import bars
+from normexp.bench.linear.page import problems
 from normexp.bench.scaling_page import scalings
 from normexp.bench.timing import MIN_ROUNDS, SETTLE_SECONDS, STEADY, Ratio
 
@@ -42,11 +43,18 @@ def page(document: Mapping[str, Any]) -> str:
         HTML.
     """
     broken = document["broken_promises"]
-    verdict = "promises broken" if broken else document["kept_promises"] if document["cells"] else "times"
+    verdict = (
+        "promises broken"
+        if broken
+        else document["kept_promises"]
+        if document["cells"] or document["linear"]
+        else "times"
+    )
     if document["scaling"]:
         verdict = f"{words.plural(len(document['cliffs']), 'cliff')} without a reason"
     sections = [
         _cells(document["cells"]),
+        problems(document["linear"]),
         _means(document["geometric_means"]),
         _steps(document["training_steps"]),
         scalings(document["scaling"], document["cliffs"]),
@@ -92,26 +100,12 @@ def _cell(cell: Mapping[str, Any]) -> Markup:
     shown = table(f"{title}: {words.plural(cell['rounds'], 'round')}", head, rows, "numbers")
     return element(
         "article",
-        element("h3", title, " ", *_verdict(cell["promises"])),
+        element("h3", title, " ", *promises_page.verdict(cell["promises"])),
         element("figure", bars(cell)),
-        _promises(cell["promises"]),
+        promises_page.said(cell["promises"]),
         element("details", element("summary", "The figures"), shown),
         items(notes, "notes"),
     )
-
-
-def _verdict(promises: Mapping[str, Any] | None) -> list[Markup]:
-    if promises is None:
-        return []
-    if promises["broken"]:
-        return [badge("broken", "bad")]
-    return [badge("checked in part", "refined") if promises["unchecked"] else badge("kept", "good")]
-
-
-def _promises(promises: Mapping[str, Any] | None) -> Markup:
-    if promises is None:
-        return Markup()
-    return element("p", promises["line"], class_="failure" if promises["broken"] else "quiet")
 
 
 def _row(one: Mapping[str, Any]) -> Markup:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import Final, NamedTuple, TypeVar
 
 from normexp.bench.cell import DTYPES, OPERATIONS, Front, Shape
+from normexp.bench.linear.problem import DEFAULT_SHAPE, OPERATION
 
 DEFAULT_OPERATIONS: Final[dict[Front, tuple[str, ...]]] = {
     "numpy": ("softmax",),
@@ -29,7 +30,7 @@ T = TypeVar("T")
 
 
 class Planned(NamedTuple):
-    """A cell to be timed."""
+    """What a table is of."""
 
     op: str
     dtype: str
@@ -42,6 +43,8 @@ class Plan:
 
     cells: list[Planned]
     """In the order of the tables."""
+    linear: list[Planned]
+    """Last layers, of N x H x V."""
     batches: tuple[int, ...]
     """Sizes of the batches that training steps are timed with."""
     front: Front
@@ -62,7 +65,8 @@ def plan(args: argparse.Namespace) -> Plan:
         One is wrong, or a package that it needs is missing; the message is one line for the person.
     """
     front: Front = "torch" if _one_of("--front", args.front, DEFAULT_OPERATIONS) == "torch" else "numpy"
-    known = (*OPERATIONS, TRAINING) if front == "torch" else tuple(OPERATIONS)
+    known = tuple(OPERATIONS) if args.scaling else (*OPERATIONS, OPERATION)
+    known += (TRAINING,) if front == "torch" else ()
     usual = SWEPT if args.scaling else DEFAULT_OPERATIONS[front]
     ops = _unique(_one_of("--op", op, known) for op in args.op or usual)
     dtypes = _unique(_one_of("--dtype", dtype, DTYPES) for dtype in args.dtype or (DEFAULT_DTYPE,))
@@ -76,8 +80,17 @@ def plan(args: argparse.Namespace) -> Plan:
         for dtype in dtypes
         for shape in shapes or OPERATIONS[op].shapes[front]
     ]
+    linear = OPERATION in ops
+    if odd := [shape for shape in shapes if linear and len(shape) != 3]:
+        raise ValueError(
+            f"--shape of {OPERATION} must be N,H,V for rows, features and classes, such as"
+            f" {','.join(map(str, DEFAULT_SHAPE))}, not {','.join(map(str, odd[0]))!r}"
+        )
     made = Plan(
         cells=[] if args.scaling else cells,
+        linear=[Planned(OPERATION, dtype, shape) for dtype in dtypes for shape in shapes or (DEFAULT_SHAPE,)]
+        if linear
+        else [],
         batches=BATCHES if TRAINING in ops else (),
         front=front,
         threads=cores() if args.threads is None else _positive_integer("--threads", args.threads),
@@ -89,6 +102,8 @@ def plan(args: argparse.Namespace) -> Plan:
     for package in ("torch", *(("sklearn",) if made.batches else ())) if front == "torch" else ():
         if find_spec(package) is None:
             raise ValueError(f'--front torch needs {package}: pip install "normexp[torch]" scikit-learn')
+    if linear and front == "numpy" and made.threads != cores() and find_spec("threadpoolctl") is None:
+        raise ValueError(f"--threads of {OPERATION}'s products needs threadpoolctl: pip install threadpoolctl")
     if "bfloat16" in dtypes and find_spec("ml_dtypes") is None:
         raise ValueError("--dtype bfloat16 needs ml_dtypes: pip install ml_dtypes")
     return made

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import normexp
 from normexp.bench.cell import Limit, Output
+from normexp.bench.linear.report import LinearReport
 from normexp.bench.plan import Plan
 from normexp.bench.promises import Promises
 from normexp.bench.scaling import Scaling
@@ -108,7 +109,7 @@ class Mean:
     """The geometric mean of its ratios to normexp, fresh with fresh."""
 
 
-def means(cells: Iterable[CellReport]) -> list[Mean]:
+def means(cells: Iterable[CellReport | LinearReport]) -> list[Mean]:
     """Average over the cells of each function and format, where there are several.
 
     Of ratios only the geometric mean is the same whichever of the two is called 1.
@@ -125,12 +126,12 @@ def means(cells: Iterable[CellReport]) -> list[Mean]:
     ]
 
 
-def broken(cells: Iterable[CellReport]) -> list[str]:
+def broken(cells: Iterable[CellReport | LinearReport]) -> list[str]:
     """Return the promises that normexp did not keep, in words."""
     return [f"{cell.title}: {one}" for cell in cells if cell.promises for one in cell.promises.broken]
 
 
-def kept(cells: Iterable[CellReport]) -> str:
+def kept(cells: Iterable[CellReport | LinearReport]) -> str:
     """Say in how many cells normexp keeps its promises, and in how many of these something could not be checked."""
     found = [cell.promises for cell in cells if cell.promises and not cell.promises.broken]
     partly = sum(bool(one.unchecked) for one in found)
@@ -139,12 +140,14 @@ def kept(cells: Iterable[CellReport]) -> str:
 
 def document(
     cells: Sequence[CellReport],
+    linear: Sequence[LinearReport],
     steps: Sequence[StepReport],
     scalings: Sequence[Scaling],
     empty_call: float,
     plan: Plan,
 ) -> dict[str, Any]:
     """Gather everything a reader of the JSON file needs to judge the figures."""
+    tables: list[CellReport | LinearReport] = [*cells, *linear]
     return {
         "normexp": normexp.__version__,
         "config": dict(normexp.show_config()),
@@ -154,14 +157,15 @@ def document(
         "packages": packages(),
         "empty_call_us": empty_call * 1e6,
         "cells": [cell.document() for cell in cells],
-        "geometric_means": [asdict(mean) for mean in means(cells)],
+        "linear": [problem.document() for problem in linear],
+        "geometric_means": [asdict(mean) for mean in means(tables)],
         "training_steps": [asdict(step) for step in steps],
         "scaling": [asdict(scaling) for scaling in scalings],
         "cliffs": [cliff for scaling in scalings for cliff in scaling.cliffs],
-        "ratios": sum(len(cell.rows) for cell in cells),
-        "unsteady_ratios": sum(cell.unsteady for cell in cells),
-        "broken_promises": broken(cells),
-        "kept_promises": kept(cells),
+        "ratios": sum(len(table.rows) for table in tables),
+        "unsteady_ratios": sum(table.unsteady for table in tables),
+        "broken_promises": broken(tables),
+        "kept_promises": kept(tables),
     }
 
 

@@ -1,4 +1,4 @@
-"""The run: each cell and sweep timed, checked, shown."""
+"""The run: each cell, last layer and sweep timed, checked, shown."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ import normexp
 from normexp._console import console
 from normexp.bench import terminal
 from normexp.bench.cell import Cell
+from normexp.bench.linear import table
+from normexp.bench.linear.problem import Problem
+from normexp.bench.linear.report import LinearReport
+from normexp.bench.linear.timed import TimedProblem
 from normexp.bench.plan import Plan, Planned
 from normexp.bench.report import CellReport, StepReport, document
 from normexp.bench.scaling import SWEEPS, Scaling, Sweeping
@@ -29,6 +33,7 @@ def run(plan: Plan) -> dict[str, Any]:
     to = console()
     terminal.opening(to, plan)
     reports: list[CellReport] = []
+    linear: list[LinearReport] = []
     steps: list[StepReport] = []
     scalings: list[Scaling] = []
     before = normexp.get_num_threads()
@@ -37,17 +42,19 @@ def run(plan: Plan) -> dict[str, Any]:
     try:
         for planned in plan.cells:
             reports.append(_cell(planned, plan, to, nothing))
+        for planned in plan.linear:
+            linear.append(_linear(planned, plan, to))
         for batch in plan.batches:
             steps.append(_step(batch, plan, to))
         for op, dtype in plan.sweeps:
             scalings.append(_scaling(op, dtype, plan, to))
     except KeyboardInterrupt:
-        terminal.closing(to, reports, scalings)
+        terminal.closing(to, [*reports, *linear], scalings)
         raise
     finally:
         normexp.set_num_threads(before)
-    terminal.closing(to, reports, scalings)
-    return document(reports, steps, scalings, nothing, plan)
+    terminal.closing(to, [*reports, *linear], scalings)
+    return document(reports, linear, steps, scalings, nothing, plan)
 
 
 def _scaling(op: str, dtype: str, plan: Plan, to: Console) -> Scaling:
@@ -93,6 +100,28 @@ def _cell(planned: Planned, plan: Plan, to: Console, nothing: float) -> CellRepo
         say("exact values, and the same bits")
         report = timed.checked_report()
     terminal.cell(to, report, nothing)
+    return report
+
+
+def _linear(planned: Planned, plan: Plan, to: Console) -> LinearReport:
+    problem = Problem.make(planned.shape, planned.dtype, plan.threads, plan.front)
+    with _progress() as progress:
+        task = progress.add_task(problem.title, total=plan.seconds)
+
+        def say(what: str) -> None:
+            progress.update(task, description=f"{problem.title}: {what}")
+
+        timed = TimedProblem(problem, say)
+        say("timing")
+        try:
+            timed.time(plan.seconds, lambda used: progress.update(task, completed=used))
+        except KeyboardInterrupt:
+            progress.stop()
+            if timed.rounds >= MIN_ROUNDS:
+                table.problem(to, timed.report())
+            raise
+        report = timed.checked_report()
+    table.problem(to, report)
     return report
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 import normexp
 from normexp.bench import load, words
 from normexp.bench.cell import AXIS
+from normexp.bench.linear.report import LinearReport
 from normexp.bench.plan import Plan
 from normexp.bench.report import CellReport, Mean, Row, StepReport, broken, kept, means, packages, processor
 from normexp.bench.scaling import Line, Scaling
@@ -149,7 +150,7 @@ def _cliffs(lines: Sequence[Line], place: int) -> Text:
     return Text("; ").join(Text(words, style) for words, style in styles.items())
 
 
-def closing(to: Console, cells: Sequence[CellReport], scalings: Sequence[Scaling]) -> None:
+def closing(to: Console, cells: Sequence[CellReport | LinearReport], scalings: Sequence[Scaling]) -> None:
     """Print what it comes to, and one line that says whether normexp kept its word."""
     for line in summary(means(cells)):
         to.print(Text(line))

@@ -41,3 +41,13 @@ def who(row: Mapping[str, Any]) -> str:
 def plural(count: int, what: str) -> str:
     """Write a count with its noun."""
     return f"{count:,} {what}" + ("" if count == 1 else "s")
+
+
+def mib(count: int | None) -> str:
+    """Write bytes, or that nobody knows how many."""
+    return "-" if count is None else f"{count / 2**20:,.0f}"
+
+
+def errors(relative: Mapping[str, float | str] | None) -> list[str]:
+    """Write the relative errors of a last layer, as they are or as a JSON file has them."""
+    return ["-" if relative is None else f"{float(relative[what]):.2g}" for what in ("loss", "hidden", "weight")]

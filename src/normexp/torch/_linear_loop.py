@@ -14,7 +14,7 @@ from normexp._arrays import Array, as_integer, as_number
 from normexp._block_loss import BlockLoss, LogitOptions
 from normexp._blocks import Blocks, as_budget, blocks_of, cut
 from normexp._targets import divided, mean_divisor
-from normexp.torch._linear_products import Products, turn
+from normexp.torch._linear_products import InBlocks, Rounded, products_of, turn
 from normexp.torch._tensors import MEAN, NONE
 
 
@@ -117,10 +117,12 @@ class _Sweep:
         self.upstream, self.gain, self.any_wanted = upstream, gain, any(wanted)
         self.kept = _rows_that_count(self.target, settings.ignore_index)
         self.count = len(self.x) if self.kept is None else len(self.kept)
-        self.products = Products.of(self.weight, self.count)
-        wide = self.products.wide
         options = LogitOptions(settings.temperature, settings.softcap, settings.z_loss)
-        self.loss = BlockLoss(options, problem.weights(), settings.label_smoothing, self.products.axis)
+        plain_loss = options == LogitOptions() and settings.label_smoothing == 0 and not self.target.is_floating_point()
+        self.products = products_of(self.weight, bias, self.count, plain_loss)
+        wide = self.products.wide
+        self.class_weight = problem.weights()
+        self.loss = BlockLoss(options, self.class_weight, settings.label_smoothing, self.products.axis)
         logits = len(self.x) * len(self.weight)
         self.budget = as_budget(settings.memory_budget, logits * self.weight.element_size())
         fits = self._blocks().chunk >= self.count
@@ -142,7 +144,8 @@ class _Sweep:
             return 0
         # Where rows are left out, those that count are gathered.
         most = features if self.kept is None else min(features, self.budget // (4 * max(features, 1) * itemsize))
-        return min(self.count, most)
+        # Rows that are brought there from memory of their own gain nothing if they are one chunk anyway.
+        return min(self.count, most) if self.products.axis == 0 or most > self._blocks().chunk else 0
 
     def _has_room_to_widen(self) -> bool:
         """Whether the gradient by the weights is added up in float32: of half types, if half of the budget has room."""
@@ -156,7 +159,7 @@ class _Sweep:
             self.count,
             len(self.weight),
             self.budget,
-            chunk_bytes=0 if within and products.takes_room else products.chunk_bytes,
+            chunk_bytes=0 if within and products.axis == 0 else products.chunk_bytes,
             block_bytes=products.block_bytes + self.loss.bytes_of_logit(products.wide.itemsize),
         )
 
@@ -165,60 +168,97 @@ class _Sweep:
         loss = 0.0
         if self.within and self.by_weight is not None:
             blocks = self._blocks(within=True)
-            for rows in cut(0, self.within, blocks.chunk):
-                loss += self._chunk(rows, self.by_weight[:, rows], blocks.loss)
-                self.products.hand_over(self.by_weight[:, rows])
+            pieces = list(cut(0, self.within, blocks.chunk))
+            room = None if self.products.axis == 0 else self._room(pieces)
+            for rows in pieces:
+                columns = self.by_weight[:, rows]
+                loss += self._chunk(rows, columns if room is None else self._part(room, rows), blocks.loss)
+                self.products.hand_over(columns)
+            del room
             self.products.forget()  # what it holds, the copies of panels may take
+            self._bring_to_input(slice(0, self.within), self.by_weight[:, : self.within].t())
             turn(self.by_weight, self.x[self._which(slice(0, self.within))], self.budget // 2)
         blocks = self._blocks()
         pieces = list(cut(self.within, self.count, blocks.chunk))
-        most = max((piece.stop - piece.start for piece in pieces), default=0)
-        classes = len(self.weight)
-        room = torch.empty(classes * most if self.products.takes_room else 0, dtype=self.products.held)
+        room = self._room(pieces)
         for rows in pieces:
-            count = rows.stop - rows.start
-            loss += self._chunk(rows, room[: classes * count].view(-1, count), blocks.loss)
+            loss += self._chunk(rows, self._part(room, rows), blocks.loss)
+            self._bring_to_input(rows, self.products.rows())
             if self.by_weight is not None:
                 self.products.add_by_weight(self.by_weight, first=rows.start == 0)
         return loss
 
+    def _room(self, pieces: list[slice]) -> Tensor:
+        """Return memory for the logits of the largest piece."""
+        most = max((piece.stop - piece.start for piece in pieces), default=0)
+        held = self.products.held
+        # NumPy asks the system for large pages (Linux), PyTorch does not: logits class by class touch one page each.
+        return torch.from_numpy(np.empty(most * len(self.weight) * held.itemsize, np.uint8)).view(held)
+
+    def _part(self, room: Tensor, rows: slice) -> Tensor:
+        """Return what these rows need of it."""
+        shape = [len(self.weight), rows.stop - rows.start]
+        shape = shape[::-1] if self.products.axis else shape
+        return room[: shape[0] * shape[1]].view(shape)
+
     def _chunk(self, chunk: slice, room: Tensor, most: int) -> float:
         """Compute a chunk of the rows that count; return the sum of their losses."""
         self.products.start(self.x[self._which(chunk)], room)
-        loss = 0.0
-        for rows in cut(chunk.start, chunk.stop, most):
-            loss += self._block(slice(rows.start - chunk.start, rows.stop - chunk.start), self._which(rows))
-        if self.by_input is not None and self.kept is None:
-            self.products.by_input(self.by_input[chunk])
-        elif self.by_input is not None:
-            made = torch.empty_like(self.by_input[: chunk.stop - chunk.start])
-            self.products.by_input(made)
-            self.by_input[self._which(chunk)] = made
+        if isinstance(self.products, Rounded):
+            loss = self._at_once(self.products, self._which(chunk))
+        else:
+            loss = 0.0
+            for rows in cut(chunk.start, chunk.stop, most):
+                block = slice(rows.start - chunk.start, rows.stop - chunk.start)
+                loss += self._block(self.products, block, self._which(rows))
         return loss
+
+    def _bring_to_input(self, rows: slice, gradient: Tensor) -> None:
+        """Write the gradient by these of the rows that count, out of that by their logits, (n, V)."""
+        if self.by_input is None:
+            return
+        if self.kept is None:
+            self.products.by_input(gradient, self.by_input[rows])
+        else:
+            made = torch.empty_like(self.by_input[: rows.stop - rows.start])
+            self.products.by_input(gradient, made)
+            self.by_input[self._which(rows)] = made
 
     def _which(self, rows: slice) -> slice | Tensor:
         """Return where in the arguments these of the rows that count are."""
         return rows if self.kept is None else self.kept[rows]
 
-    def _block(self, block: slice, rows: slice | Tensor) -> float:
-        logits, target = self.products.block(block), self.target[rows]
+    def _at_once(self, products: Rounded, rows: slice | Tensor) -> float:
+        labels = self.target[rows]
+        each = None if self.each is None else torch.empty(len(labels), dtype=products.wide)
+        upstream = None if self.upstream is None else self.upstream[rows].to(products.wide).contiguous()
+        weight = None if self.class_weight is None else torch.from_numpy(self.class_weight)
+        loss = products.losses(labels, weight, self.gain, upstream=upstream, each=each, with_gradient=self.any_wanted)
+        if self.each is not None and each is not None:
+            self.each[rows] = each
+        if self.by_bias is not None:
+            self.by_bias += products.room.sum(0, dtype=products.wide)
+        return loss
+
+    def _block(self, products: InBlocks, block: slice, rows: slice | Tensor) -> float:
+        logits, target = products.block(block), self.target[rows]
         if target.is_floating_point():
             target = target.to(logits.dtype)  # NumPy has no bfloat16
-            target = target if self.products.axis else target.t()
+            target = target if products.axis else target.t()
         if self.bias is not None:
-            logits += self.bias if self.products.axis else self.bias.unsqueeze(1)
+            logits += self.bias if products.axis else self.bias.unsqueeze(1)
         values = logits.numpy()
-        each = None if self.each is None else np.empty(values.shape[1 - self.products.axis], values.dtype)
+        each = None if self.each is None else np.empty(values.shape[1 - products.axis], values.dtype)
         loss = self.loss(values, target.numpy(), self.gain, each, self.any_wanted)
         if self.each is not None and each is not None:
             self.each[rows] = torch.from_numpy(each)
         if self.upstream is not None:
             factors = self.upstream[rows].to(logits.dtype)
-            logits *= factors.unsqueeze(1) if self.products.axis else factors
+            logits *= factors.unsqueeze(1) if products.axis else factors
         if self.by_bias is not None:
-            self.by_bias += logits.sum(1 - self.products.axis)
+            self.by_bias += logits.sum(1 - products.axis)
         if self.any_wanted:
-            self.products.keep(block, logits)
+            products.keep(block, logits)
         return loss
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:

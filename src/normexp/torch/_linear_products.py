@@ -17,6 +17,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from normexp import _engine
 from normexp._blocks import cut, panels
 
 _mkldnn: Any = torch.ops.mkldnn
@@ -42,37 +43,23 @@ class Products(ABC):
     """What each logit of a chunk takes."""
     block_bytes = 0
     """What each logit of a block takes besides."""
-    takes_room = True
-    """Whether the logits of a chunk are written where they are told to, (V, rows)."""
 
     def __init__(self, weight: Tensor) -> None:
         self.weight = weight
         self.wide = wide_dtype(weight.dtype)
 
-    @staticmethod
-    def of(weight: Tensor, rows: int) -> Products:
-        """Choose them by the dtype, and by whether their time matters more than the gradient's last bits."""
-        if weight.dtype in (torch.float32, torch.float64):
-            return _Plain(weight)
-        fast = weight.dtype == torch.bfloat16 and _FAST_BFLOAT16 and rows * weight.numel() > _QUICK
-        return _Split(weight) if fast else _Widened(weight)
-
     def start(self, hidden: Tensor, room: Tensor) -> None:
-        """Compute the logits of a chunk of rows, there."""
+        """Compute the logits of a chunk of rows, there: (V, n) or (n, V), as `axis` says."""
         self.hidden, self.room = hidden, room
         torch.mm(self.weight, hidden.t(), out=room)
 
-    @abstractmethod
-    def block(self, rows: slice) -> Tensor:
-        """Return logits of some of the rows, which may be overwritten."""
+    def rows(self) -> Tensor:
+        """Return what is held of the chunk, row by row."""
+        return self.room if self.axis else self.room.t()
 
-    @abstractmethod
-    def keep(self, rows: slice, gradient: Tensor) -> None:
-        """Take the gradient by those logits, in the tensor that `block` gave."""
-
-    def by_input(self, out: Tensor) -> None:
-        """Write the gradient by the chunk's hidden states."""
-        torch.mm(self.room.t(), self.weight, out=out)
+    def by_input(self, gradient: Tensor, out: Tensor) -> None:
+        """Write the gradient by hidden states, out of that by their logits, (n, V)."""
+        torch.mm(gradient, self.weight, out=out)
 
     def hand_over(self, columns: Tensor) -> None:  # noqa: B027 - most have it there already
         """Leave the gradient by the chunk's logits in these columns of the gradient by the weights, for `turn`."""
@@ -89,13 +76,37 @@ class Products(ABC):
             total.addmm_(self.room, self.hidden)
 
 
+class InBlocks(Products):
+    """Those whose losses are taken of float32 or float64 logits, some rows at a time."""
+
+    @abstractmethod
+    def block(self, rows: slice) -> Tensor:
+        """Return logits of some of the chunk's rows, which may be overwritten."""
+
+    def keep(self, rows: slice, gradient: Tensor) -> None:
+        """Take the gradient by those logits, in the tensor that `block` gave."""
+
+
+def products_of(weight: Tensor, bias: Tensor | None, rows: int, plain_loss: bool) -> InBlocks | Rounded:
+    """Choose them by the dtype, and by whether their time matters more than the gradient's last bits.
+
+    plain_loss: the loss is that of logits at labels, and nothing is done to the logits before.
+    """
+    if weight.dtype in (torch.float32, torch.float64):
+        return _Plain(weight)
+    fast = weight.dtype == torch.bfloat16 and _FAST_BFLOAT16 and rows * weight.numel() > _QUICK
+    if not fast:
+        return _Widened(weight)
+    return Rounded(weight, bias) if plain_loss and weight.stride(1) == 1 else _Split(weight)
+
+
 def turn(total: Tensor, hidden: Tensor, budget: int) -> None:
     """Turn the gradient by the logits of rows, in the columns of `total`, into the gradient by the weights."""
     for classes in cut(0, len(total), max(1, budget // (len(hidden) * total.element_size()))):
         torch.mm(total[classes, : len(hidden)].clone(), hidden, out=total[classes])
 
 
-class _Plain(Products):
+class _Plain(InBlocks):
     """float32, float64: the gradient takes the place of the logits."""
 
     def __init__(self, weight: Tensor) -> None:
@@ -105,55 +116,86 @@ class _Plain(Products):
     def block(self, rows: slice) -> Tensor:
         return self.room[:, rows]
 
-    def keep(self, rows: slice, gradient: Tensor) -> None:
-        pass
 
+class _ByRows(Products):
+    """bfloat16, (n, V): oneDNN copies no weights, so that few rows cost little, and rows suit the engine best."""
 
-class _Split(Products):
-    """bfloat16, row by row, the logits as two numbers: what PyTorch's product gives, which is rounded, and its rest.
-
-    ``addmm(z, h, W.T, beta=-1)`` subtracts before it rounds. Two bfloat16 numbers have 16 bits: the logits are within
-    2**-17 of their size, and the loss and its gradient are worth having in float32. One such product more takes as long
-    as using float32 throughout does (AVX-512), or much less (AMX).
-
-    oneDNN copies no weights, so that few rows cost little, and rows are what the engine is fastest with.
-    """
-
-    held, axis, chunk_bytes, block_bytes, takes_room = torch.bfloat16, 1, 2 + 2, 4, False
-
-    def start(self, hidden: Tensor, room: Tensor) -> None:
-        self.hidden = hidden
-        self.rows = self.rest = torch.empty(0)  # those of the last chunk go before there are new ones
-        self.rows = torch.mm(hidden, self.weight.t())
-        self.rest = torch.addmm(self.rows, hidden, self.weight.t(), beta=-1)
-
-    def block(self, rows: slice) -> Tensor:
-        return self.rows[rows].to(self.wide).add_(self.rest[rows].to(self.wide))
-
-    def keep(self, rows: slice, gradient: Tensor) -> None:
-        self.rows[rows] = gradient
-
-    def forget(self) -> None:
-        del self.hidden, self.rows, self.rest
-
-    def by_input(self, out: Tensor) -> None:
-        torch.mm(self.rows, self.weight, out=out)
+    held, axis = torch.bfloat16, 1
 
     def hand_over(self, columns: Tensor) -> None:
-        columns.copy_(self.rows.t())
+        columns.copy_(self.room.t())
 
     def add_by_weight(self, total: Tensor, first: bool) -> None:
         if total.dtype == self.held:
-            total.addmm_(self.rows.t(), self.hidden, beta=0 if first else 1)
+            total.addmm_(self.room.t(), self.hidden, beta=0 if first else 1)
             return
         for classes in panels(len(total), max(total.shape[1], len(self.hidden))):
-            gradient = self.rows[:, classes].t()
+            gradient = self.room[:, classes].t()
             high = torch.mm(gradient, self.hidden)
             total[classes] += high
             total[classes] += torch.addmm(high, gradient, self.hidden, beta=-1)
 
 
-class _Widened(Products):
+class Rounded(_ByRows):
+    """Logits as PyTorch's product gives them, rounded; the engine computes those that matter again, in float32."""
+
+    chunk_bytes = 2
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__(weight)
+        self.bias = bias
+
+    def start(self, hidden: Tensor, room: Tensor) -> None:
+        self.hidden, self.room = hidden if hidden.stride(1) == 1 else hidden.contiguous(), room
+        if self.bias is None:
+            torch.mm(self.hidden, self.weight.t(), out=room)
+        else:
+            torch.addmm(self.bias, self.hidden, self.weight.t(), out=room)  # rounds once
+
+    def losses(
+        self,
+        labels: Tensor,
+        class_weight: Tensor | None,
+        gain: float,
+        *,
+        upstream: Tensor | None,
+        each: Tensor | None,
+        with_gradient: bool,
+    ) -> float:
+        """Return the sum of the chunk's losses; the gradient takes the place of the logits, if it is wanted."""
+        return _engine.product_losses(
+            self.room, self.hidden, self.weight, self.bias, labels, class_weight, gain, upstream, each, with_gradient
+        )
+
+
+class _Split(_ByRows, InBlocks):
+    """bfloat16 logits as two numbers: what PyTorch's product gives, which is rounded, and its rest.
+
+    ``addmm(z, h, W.T, beta=-1)`` subtracts before it rounds. Two bfloat16 numbers have 16 bits: the logits are within
+    2**-17 of their size, and the loss and its gradient are worth having in float32. One such product more takes as long
+    as using float32 throughout does (AVX-512), or much less (AMX).
+    """
+
+    chunk_bytes, block_bytes = 2 + 2, 4
+
+    def start(self, hidden: Tensor, room: Tensor) -> None:
+        self.hidden, self.room = hidden, room
+        self.rest = torch.empty(0)  # that of the last chunk goes before there is a new one
+        torch.mm(hidden, self.weight.t(), out=room)
+        self.rest = torch.addmm(room, hidden, self.weight.t(), beta=-1)
+
+    def block(self, rows: slice) -> Tensor:
+        return self.room[rows].to(self.wide).add_(self.rest[rows].to(self.wide))
+
+    def keep(self, rows: slice, gradient: Tensor) -> None:
+        self.room[rows] = gradient
+
+    def forget(self) -> None:
+        super().forget()
+        del self.rest
+
+
+class _Widened(InBlocks):
     """Half types in products of float32, some classes at a time."""
 
     held, chunk_bytes = torch.float32, 4
@@ -166,13 +208,10 @@ class _Widened(Products):
     def block(self, rows: slice) -> Tensor:
         return self.room[:, rows]
 
-    def keep(self, rows: slice, gradient: Tensor) -> None:
-        pass
-
-    def by_input(self, out: Tensor) -> None:
+    def by_input(self, gradient: Tensor, out: Tensor) -> None:
         total = torch.zeros_like(self.hidden)
         for classes in self._panels():
-            total.addmm_(self.room[classes].t(), self.weight[classes].to(self.wide))
+            total.addmm_(gradient[:, classes], self.weight[classes].to(self.wide))
         out.copy_(total)
 
     def add_by_weight(self, total: Tensor, first: bool) -> None:

@@ -56,11 +56,12 @@ def assemble(cell: Cell, announce: Callable[[str], None] = lambda name: None) ->
             missing[name] = str(error)
         # Their exceptions have no common base: no kernel for this dtype, no compiler, no memory.
         except Exception as error:
-            missing[name] = f"cannot compute this ({_first_line(error)})"
+            missing[name] = f"cannot compute this ({first_line(error)})"
         else:
             present += contenders
     return present, missing
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return what an exception says, as far as a line goes."""
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
