@@ -355,6 +355,39 @@ TF = {
         "class M:\n    def build(self):\n        self.out = tf.nn.softmax(x)\n\n"
         "    def loss(self):\n        self.build()\n        return tf.losses.softmax_cross_entropy(y, self.out)",
     ],
+    "double-softmax ": [
+        """
+import functools
+
+def lazy(function):
+    name = "_" + function.__name__
+
+    @property
+    @functools.wraps(function)
+    def wrapper(self):
+        if not hasattr(self, name):
+            setattr(self, name, function(self))
+        return getattr(self, name)
+
+    return wrapper
+
+class Model:
+    def __init__(self, data, target):
+        self.data, self.target = data, target
+        self.prediction
+        self.cost
+
+    @lazy
+    def prediction(self):
+        return tf.nn.softmax(tf.layers.dense(self.data, 10))
+
+    @lazy
+    def cost(self):
+        return tf.nn.softmax_cross_entropy_with_logits(labels=self.target, logits=self.prediction)
+
+Model(x, y)
+"""
+    ],
     "double-sigmoid": [
         "tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=tf.sigmoid(x))",
         "tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=tf.layers.dense(x, 1, activation=tf.nn.sigmoid))",
@@ -397,7 +430,7 @@ TF_RIGHT = [
 
 @pytest.mark.parametrize(("name", "code"), [(name, code) for name, codes in TF.items() for code in codes])
 def test_tensorflow(name: str, code: str) -> None:
-    assert names(code, TENSORFLOW) == [name]
+    assert names(code, TENSORFLOW) == [name.strip()]
 
 
 @pytest.mark.parametrize("code", TF_RIGHT)

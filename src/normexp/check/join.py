@@ -130,7 +130,7 @@ def _same_site(one: Value, other: Value) -> bool:
 
 
 def choice(values: list[Value]) -> Value:
-    """Join what several branches chose: where one chose None and another an object, whoever reads it asks which it is."""
+    """Join what branches chose: where one chose None and another an object, whoever reads it asks which it is."""
     objects = [
         value for value in values if isinstance(value, Function | Class | Library | Made | Instance | Bound | OneOf)
     ]

@@ -271,13 +271,17 @@ class Objects(Statements):
 
     def _decorated(self, function: Function, value: Value, decorator: ast.expr, frame: Frame) -> Value:
         name = decorator.id if isinstance(decorator, ast.Name) else getattr(decorator, "attr", "")
-        if name in ("staticmethod", "classmethod", "property", "cached_property"):
-            function.role = "property" if name == "cached_property" else name
+        if name in ("staticmethod", "classmethod", "property", "cached_property", "lazy_property"):
+            function.role = "property" if name.endswith("property") else name
         elif name in ("setter", "getter", "deleter"):
             return frame.scope.names.get(function.name, value)
         else:
             # What wraps a function mostly leaves alone what it returns.
-            self.evaluate(decorator, frame)
+            wrapper = self.evaluate(decorator, frame)
+            if isinstance(decorator, ast.Call):
+                wrapper = self.evaluate(decorator.func, frame)
+            if isinstance(wrapper, Function) and _makes_property(wrapper.node):
+                function.role = "property"
         return value
 
     def _class(self, node: ast.ClassDef, frame: Frame) -> None:
@@ -287,6 +291,11 @@ class Objects(Statements):
         self.remember(cls, frame)
         self.memory.write(frame.scope.names, node.name, cls)
         self.execute(node.body, Frame(scope, frame.function, cls))
+
+
+def _makes_property(node: ast.AST) -> bool:
+    """Tell whether a decorator of the code under check makes properties, as those do that compute a value once."""
+    return any(isinstance(part, ast.Name) and part.id == "property" for part in ast.walk(node))
 
 
 def subscript_first(value: Tensor) -> Tensor:
