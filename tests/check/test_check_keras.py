@@ -474,6 +474,7 @@ JAX_WRONG = {
         "optax.softmax_cross_entropy(s.apply_fn({'params': p}, x), y)",
         PROBABILITIES + "def loss(p):\n    return optax.softmax_cross_entropy(net.apply(p, x), y)\n"
         "value, grads = jax.value_and_grad(loss)(p)",
+        PROBABILITIES + "def loss(model: Net, p, x):\n    return optax.softmax_cross_entropy(model.apply(p, x), y)",
         "m = nn.Sequential([nn.Dense(8), nn.relu, nn.Dense(3), nn.softmax])\noptax.softmax_cross_entropy(m(x), y)",
         "m = nnx.Sequential(nnx.Linear(8, 3, rngs=r), nnx.softmax)\noptax.softmax_cross_entropy(m(x), y)",
         "def net(x):\n    return x, jax.nn.softmax(x)\n\n(a, b), g = jax.value_and_grad(net, has_aux=True)(x)\n"
@@ -515,6 +516,11 @@ JAX_RIGHT = [
     PROBABILITIES + "optax.softmax_cross_entropy(net.apply(v, x, method=net.raw), y)",
     PROBABILITIES + "optax.softmax_cross_entropy(net.apply(v, x, method=Net.raw), y)",
     PROBABILITIES + "optax.softmax_cross_entropy(net.apply(v, x, method='raw'), y)",
+    "class Head(nn.Module):\n    classes: int = 1\n\n    @nn.compact\n    def __call__(self, x):\n"
+    "        return nn.softmax(nn.Dense(self.classes)(x))",
+    "class Head(nn.Module):\n    logits: bool = False\n\n    @nn.compact\n    def __call__(self, x):\n"
+    "        x = nn.Dense(3)(x)\n        return x if self.logits else nn.softmax(x)\n\n"
+    "def loss(model: Head, p, x):\n    return optax.softmax_cross_entropy(model.apply(p, x), y)",
     "jax.nn.softmax(jnp.where(mask, x, -1e30))",
     "jax.nn.softmax(jnp.where(mask, x, -jnp.inf))",
     "jax.nn.softmax(jnp.where(jnp.isnan(x), 0.0, x))",

@@ -221,13 +221,19 @@ class Calls(Objects):
         """Go through a function that nothing calls: of its arguments nothing is known."""
         node = function.node.args
         names = [each.arg for each in (*node.posonlyargs, *node.args, *node.kwonlyargs)]
-        values: dict[str, Value] = {name: Tensor() for name in names}
+        values: dict[str, Value] = {}
+        for each in (*node.posonlyargs, *node.args, *node.kwonlyargs):
+            values[each.arg] = self.typical(each.annotation, function.scope) or Tensor()
         if receiver is not None and names:
             values[names[0]] = receiver
         for name, default in function.defaults.items():
             if isinstance(default, Function | Class | Library | Made):
                 values[name] = default
         self.call_function(function, Arguments((), values, True), None, receiver)
+
+    def typical(self, node: ast.expr | None, scope: Scope) -> Value | None:
+        """Give what an annotation says of an argument, if it says enough."""
+        raise NotImplementedError
 
     def skip(self, frame: Frame) -> None:  # noqa: D102
         if frame.function is not None:
