@@ -168,6 +168,16 @@ KERAS_WRONG = {
         m.compile(loss=losses.CategoricalCrossentropy(from_logits=True))
         """,
     "predicted": "tf.nn.softmax_cross_entropy_with_logits(y, Sequential([Dense(3, activation='softmax')]).predict(x))",
+    "everything imported": """
+        from tensorflow.keras import *
+
+        m = models.Sequential([layers.Dense(3, activation="softmax")])
+        m.compile(loss=losses.CategoricalCrossentropy(from_logits=True))
+        """,
+    "cloned": """
+        m = keras.models.clone_model(Sequential([Dense(3, activation="softmax")]))
+        m.compile(loss=losses.CategoricalCrossentropy(from_logits=True))
+        """,
     "the backend": "K.categorical_crossentropy(y, K.softmax(x), True)",
     "built by a function": """
         def build(n):
@@ -278,6 +288,22 @@ KERAS_RIGHT = {
     "an application's logits": """
         m = keras.applications.ResNet50(classifier_activation=None)
         m.compile(loss=losses.CategoricalCrossentropy(from_logits=True))
+        """,
+    "a training step of its own": """
+        class Net(keras.Model):
+            def call(self, x):
+                return Dense(3)(x)
+
+            def train_step(self, data):
+                x, y = data
+                return self.compiled_loss(y, tf.nn.softmax(self(x)))
+
+        Net().compile(loss="categorical_crossentropy")
+        """,
+    "clipped": "losses.binary_crossentropy(y, K.clip(Dense(1)(x), 1e-7, 1 - 1e-7))",
+    "squares by their sum": """
+        s = tf.square(Dense(3)(x))
+        losses.categorical_crossentropy(y, s / tf.reduce_sum(s, axis=-1, keepdims=True))
         """,
     "soft labels": "losses.CategoricalCrossentropy(from_logits=True)(tf.nn.softmax(teacher), student)",
     "attention over steps": """

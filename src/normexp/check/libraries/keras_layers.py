@@ -232,6 +232,7 @@ NAMES: Final[dict[str, str]] = {
     "keras.models.Sequential": "keras.Sequential",
     "keras.models.Model": "keras.Model",
     "keras.engine.Model": "keras.Model",
+    "keras.engine.sequential.Sequential": "keras.Sequential",
     "keras.engine.training.Model": "keras.Model",
     "keras.models.Functional": "keras.Model",
     "keras.layers.Input": "keras.Input",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from normexp.check.join import join
+from normexp.check.libraries.adapters import first, renamed
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.libraries.effects import normalised
 from normexp.check.libraries.keras_layers import NAMED, activated, raw
@@ -12,6 +13,7 @@ from normexp.check.libraries.keras_losses import SPELLINGS, named
 from normexp.check.machine import Arguments
 from normexp.check.values import (
     NONE,
+    Class,
     Constant,
     Dictionary,
     Instance,
@@ -95,8 +97,18 @@ def _outputs(call: Call) -> Value:
     return call.machine.call(call.receiver or Tensor(), Arguments((Tensor(),), training), call.place, call.frame)
 
 
+_STEPS: Final = ("train_step", "compute_loss", "fit")
+
+
+def _defines(cls: Class, name: str, depth: int = 0) -> bool:
+    bases = cls.bases if depth < 16 else ()
+    return name in cls.attributes or any(isinstance(base, Class) and _defines(base, name, depth + 1) for base in bases)
+
+
 def _compile(call: Call) -> Value:
     loss = call.get(2, "loss")
+    if isinstance(call.receiver, Instance) and any(_defines(call.receiver.cls, name) for name in _STEPS):
+        return NONE  # what its own steps give to the loss need not be what it returns
     if loss is not None and loss != NONE:
         _compare(call, loss, _outputs(call))
     return NONE
@@ -174,7 +186,11 @@ def call_application(call: Call) -> Value:
     return activated(call, value, activation, made.place)
 
 
-FUNCTIONS: Final[dict[str, Effect]] = {"keras.Sequential": _made}
+FUNCTIONS: Final[dict[str, Effect]] = {
+    "keras.Sequential": _made,
+    "keras.models.clone_model": renamed(first, model="f"),
+    "keras.utils.multi_gpu_model": renamed(first, model="f"),
+}
 MADE: Final[dict[str, Effect]] = {"keras.Sequential": _sequential, "keras.Model": _functional}
 METHODS: Final[dict[tuple[str, str], Effect]] = {
     ("keras.Sequential", "add"): _add,

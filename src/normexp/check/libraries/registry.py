@@ -69,6 +69,7 @@ _MADE: Final[dict[str, Effect]] = {
 _OF_OBJECTS: Final[dict[tuple[str, str], Effect]] = {**torch_others.METHODS, **keras_models.METHODS, **flax.METHODS}
 SET_UP: Final[dict[str, str]] = {**keras_layers.SET_UP, **flax.SET_UP}
 """By class: the method that the library calls before it calls an object."""
+_MODULES: Final = frozenset(name.rpartition(".")[0] for name in (*_FUNCTIONS, *_MADE))
 _METHODS: Final[dict[str, Effect]] = torch_functions.METHODS
 
 # Names under which the same things can be reached, longest first.
@@ -148,8 +149,8 @@ def canonical(name: str) -> str:
 
 
 def knows(name: str) -> bool:
-    """Tell whether a function or a class is in the tables."""
-    return name in _FUNCTIONS or name in _MADE
+    """Tell whether a function, a class or a module is in the tables."""
+    return name in _FUNCTIONS or name in _MADE or name in _MODULES
 
 
 def function(name: str) -> Effect | None:

@@ -7,11 +7,10 @@ from typing import Final
 
 from normexp.check.event import Operation
 from normexp.check.join import join
-from normexp.check.libraries.adapters import binary, first, logits_or_nothing, renamed, squashed
+from normexp.check.libraries.adapters import binary, clipped, first, logits_or_nothing, renamed, squashed
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.libraries.effects import (
     argmax,
-    clamp,
     elementwise,
     exp,
     joined,
@@ -124,7 +123,7 @@ _PLAIN: Final[dict[str, Effect]] = {
     "div": binary(ast.Div()),
     "truediv": binary(ast.Div()),
     "maximum": ELEMENTWISE["maximum"],
-    "clip_by_value": renamed(clamp, clip_value_min="min", t="input"),
+    "clip_by_value": renamed(clipped, clip_value_min="min", t="input"),
     "reduce_sum": reduction("sum", _AXIS, _KEEPDIMS),
     "reduce_max": reduction("max", _AXIS, _KEEPDIMS),
     "reduce_mean": reduction("mean", _AXIS, _KEEPDIMS),
