@@ -14,6 +14,7 @@ from normexp._arrays import Array, as_integer, as_number
 from normexp._block_loss import BlockLoss, LogitOptions
 from normexp._blocks import Blocks, as_budget, blocks_of, cut
 from normexp._targets import divided, mean_divisor
+from normexp.torch._linear_labels import LabelShares
 from normexp.torch._linear_products import InBlocks, Rounded, products_of, turn
 from normexp.torch._tensors import MEAN, NONE
 
@@ -136,6 +137,10 @@ class _Sweep:
         self.by_input = torch.zeros(self.x.shape, dtype=self.x.dtype) if wanted[0] else None
         self.by_weight = torch.zeros(self.weight.shape, dtype=dtype) if wanted[1] else None
         self.by_bias = torch.zeros(len(self.weight), dtype=torch.float64) if wanted[2] else None
+        self.shares = None
+        if wanted[1] and not fits and dtype.itemsize < wide.itemsize and not self.target.is_floating_point():
+            every = slice(None) if self.kept is None else self.kept
+            self.shares = LabelShares(self.x[every], self.target[every], wide)
 
     def _rows_within(self) -> int:
         """How many rows' logits are held where the gradient by the weights will be: up to one for each feature."""
@@ -176,7 +181,10 @@ class _Sweep:
                 self.products.hand_over(columns)
             del room
             self.products.forget()  # what it holds, the copies of panels may take
-            self._bring_to_input(slice(0, self.within), self.by_weight[:, : self.within].t())
+            gradient = self.by_weight[:, : self.within].t()
+            self._bring_to_input(slice(0, self.within), gradient)
+            if self.shares is not None:
+                self.shares.take(slice(0, self.within), gradient)
             turn(self.by_weight, self.x[self._which(slice(0, self.within))], self.budget // 2)
         blocks = self._blocks()
         pieces = list(cut(self.within, self.count, blocks.chunk))
@@ -184,13 +192,19 @@ class _Sweep:
         for rows in pieces:
             loss += self._chunk(rows, self._part(room, rows), blocks.loss)
             self._bring_to_input(rows, self.products.rows())
+            if self.shares is not None:
+                self.shares.take(rows, self.products.rows())
             if self.by_weight is not None:
                 self.products.add_by_weight(self.by_weight, first=rows.start == 0)
+        if self.shares is not None and self.by_weight is not None:
+            self.products.forget()
+            del room
+            self.shares.add_to(self.by_weight, self.budget // 2)
         return loss
 
     def _room(self, pieces: list[slice]) -> Tensor:
         """Return memory for the logits of the largest piece."""
-        most = max((piece.stop - piece.start for piece in pieces), default=0)
+        most = max((piece.stop - piece.start for piece in pieces), default=1)
         held = self.products.held
         # NumPy asks the system for large pages (Linux), PyTorch does not: logits class by class touch one page each.
         return torch.from_numpy(np.empty(most * len(self.weight) * held.itemsize, np.uint8)).view(held)
