@@ -530,7 +530,11 @@ JAX_WRONG = {
     "keepdims": ["e = jnp.exp(x - x.max())\ne / jnp.sum(e, axis=-1)", "e = jnp.exp(x - x.max())\ne / e.sum(axis=1)"],
     "naive-exp": ["jnp.exp(x) / jnp.exp(x).sum(axis=-1, keepdims=True)"],
     "log-sum-exp": ["jnp.log(jnp.sum(jnp.exp(x), axis=-1))"],
-    "mask-fill": ["jax.nn.softmax(jnp.where(mask, x, 0.0))", "jax.nn.softmax(jnp.where(mask, x, 1e-9), axis=-1)"],
+    "mask-fill": [
+        "jax.nn.softmax(jnp.where(mask, x.astype(jnp.float16), -1e9))",
+        "jax.nn.softmax(jnp.where(mask, x, 0.0))",
+        "jax.nn.softmax(jnp.where(mask, x, 1e-9), axis=-1)",
+    ],
 }
 JAX_RIGHT = [
     "optax.softmax_cross_entropy(x, jax.nn.softmax(t))",
