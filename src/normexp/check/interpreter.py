@@ -140,7 +140,8 @@ class Interpreter(Calls):
             self.find_method(cls, name) for name in ("forward", "__call__", "call")
         ):
             return None
-        return join_all(list(self._instances(cls)))
+        self._instances(cls)
+        return join_all(list(cls.instances))
 
     def _enter_once(self, function: Function, receiver: Value | None) -> None:
         if function.node not in self.entered:

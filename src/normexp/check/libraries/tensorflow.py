@@ -177,10 +177,7 @@ _IN_CONTRIB: Final[dict[str, Effect]] = {
     f"losses.{_SPARSE}": loss("cross_entropy", ("logits",), ("labels",)),
     "losses.sigmoid_cross_entropy": loss("binary_cross_entropy_with_logits", ("logits",), ("multi_class_labels",)),
     "seq2seq.sequence_loss": loss("cross_entropy", ("logits",), ("targets",)),
-    **{
-        f"layers.{name}": _CONTRIB
-        for name in ("fully_connected", "conv2d", "convolution", "convolution2d", "linear", "relu")
-    },
+    **{f"layers.{name}": _CONTRIB for name in ("fully_connected", "conv2d", "convolution", "convolution2d")},
     "layers.linear": _layer(("num_outputs",), -1, "activation_fn"),
     "layers.softmax": _SOFTMAX,
     **{f"layers.{name}": logits_or_nothing for name in ("dropout", "flatten", "batch_norm")},
