@@ -6,7 +6,7 @@ import ast
 from typing import Final
 
 from normexp.check.join import join_all
-from normexp.check.libraries import registry
+from normexp.check.libraries import methods, registry
 from normexp.check.libraries.call import Call
 from normexp.check.machine import Arguments, Flow
 from normexp.check.objects import Objects
@@ -87,7 +87,7 @@ class Calls(Objects):
             case Made():
                 return registry.call_made(Call(self, callee.name, place, frame, arguments, callee))
             case Method(receiver=receiver, name=name):
-                return registry.call_method(Call(self, name, place, frame, arguments, receiver))
+                return methods.call_method(Call(self, name, place, frame, arguments, receiver))
             case OneOf(options=options):
                 return self._call_each(options, arguments, place, frame)
             case Tensor(term=known):

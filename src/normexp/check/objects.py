@@ -6,7 +6,7 @@ import ast
 from typing import Final
 
 from normexp.check.join import join, join_all
-from normexp.check.libraries import registry
+from normexp.check.libraries import methods, registry
 from normexp.check.machine import Arguments
 from normexp.check.scope import Frame, Scope
 from normexp.check.shapes import subscript
@@ -94,7 +94,7 @@ class Objects(Statements):
             return Bound(found, instance.cls if found.role == "classmethod" else instance)
         if found is not None:
             return found
-        if name in registry.OF_MODULES:
+        if name in methods.OF_MODULES:
             return Method(instance, name)
         getter = self.find_method(instance.cls, "__getattr__")
         return Tensor(term=term("attribute", id(instance), name)) if getter is None else Tensor()
