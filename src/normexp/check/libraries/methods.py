@@ -7,7 +7,7 @@ from typing import Final
 
 from normexp.check.libraries import flax, keras_models, python, registry, torch_others
 from normexp.check.libraries.call import Call, Effect
-from normexp.check.libraries.torch_modules import ADDED
+from normexp.check.libraries.containers import added, change
 from normexp.check.values import (
     Class,
     Dictionary,
@@ -158,9 +158,7 @@ def _of_module(call: Call, receiver: Instance | Made) -> Value:
 
 def _add(call: Call, made: Made) -> None:
     new = call.get(2 if call.name in ("add_module", "register_module") else 1, "module", "modules")
-    old = made.attributes.get(ADDED)
-    before = old.items if isinstance(old, Tuple) else ()
     items: tuple[Value | Rest, ...] = (new or Tensor(),)
     if call.name == "extend":
         items = new.items if isinstance(new, List | Tuple) else (Rest(Tensor()),)
-    call.machine.memory.write(made.attributes, ADDED, Tuple((*before, *items)))
+    change(call, made, (*added(made).items, *items))

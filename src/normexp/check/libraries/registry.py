@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from normexp.check.libraries import (
+    containers,
     distributions,
     flax,
     jax,
@@ -112,6 +113,8 @@ def make(call: Call) -> Value:
     """Make an object of a class; something unknown if it is not the name of one."""
     name = canonical(call.name)
     last = name.rpartition(".")[2]
+    if name in CONTAINERS:
+        return containers.made(call)
     if name in _MADE or last[:1].isupper() or torch_others.is_model(name):
         given = call.arguments
         return Made(name, given.positional, dict(given.keywords), call.place, open=given.open)
