@@ -99,8 +99,8 @@ class InBlocks(Products):
 def products_of(weight: Tensor, bias: Tensor | None, rows: int, chunk: int, plain_loss: bool) -> InBlocks | Rounded:
     """Choose them by the dtype, and by whether their time matters more than the gradient's last bits.
 
-    chunk: how many rows of logits of that dtype may be held. plain_loss: the loss is that of logits at labels, and nothing
-    is done to the logits before.
+    chunk: how many rows of logits of that dtype may be held. plain_loss: the loss is that at labels, of logits as they
+    are.
     """
     if weight.dtype in (torch.float32, torch.float64):
         return _Rows(weight) if chunk >= _MANY_ROWS else _Classes(weight)
