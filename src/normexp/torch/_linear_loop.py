@@ -275,7 +275,7 @@ class _Sweep:
     def _add_to_bias(self, gradient: Tensor, rows: int, dtype: torch.dtype) -> None:
         """Add up the gradient by logits over its axis of rows: 64 rows in floats, those sums in doubles."""
         assert self.by_bias is not None
-        for part in gradient.split(64, dim=rows):
+        for part in torch.split(gradient, 64, dim=rows):
             self.by_bias += part.sum(rows, dtype=dtype)
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
