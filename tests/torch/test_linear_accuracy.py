@@ -17,7 +17,7 @@ import normexp.torch as nxt
 # N, H, V: one chunk; more rows than features; more rows than the budget holds, of few features and of many.
 SHAPES = [(256, 64, 1000), (2048, 128, 5000), (64, 512, 20_000), (4096, 64, 12_000), (1024, 512, 8000)]
 SPREADS = (1.0, 5.0)  # of the logits
-# float32 errors are those of sums in another order, by the same library: another processor may throw the dice once more.
+# float32 errors are those of sums in another order, by the same library: another processor may throw the dice again.
 LUCK = {torch.float32: 1.002, torch.bfloat16: 1.0, torch.float16: 1.0}
 
 
