@@ -84,7 +84,7 @@ def test_exp_and_log_are_rounded_correctly(form, function, monkeypatch):
     drawn = rng.uniform(-110, 90, 300) if function == "exp" else np.exp(rng.uniform(-80, 80, 300))
     edges = [0.0, 1.0, 2.0**-10, 88.7, 88.8, 11.0, 11.1, 1 + 2.0**-7]
     edges += [-17.33, -17.32, -103.97, -103.98, -745.1, -745.2, 709.78, 709.79] if function == "exp" else [2.0**-24]
-    # In float64 these are so near half-way that a long double, which is exactly there, does not tell (found by drawing).
+    # In float64 these are so near half-way that a long double, exactly there, does not tell (found by drawing).
     edges += [20.701094431906206, 28.154312578323477, -51.89993138744949] if function == "exp" else []
     x = form.nearest(np.array([*drawn, *edges], np.longdouble))
     x = x[np.isfinite(x.astype(np.float64)) & ((function == "exp") | (x > 0))]
