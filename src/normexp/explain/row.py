@@ -33,6 +33,8 @@ def parsed(texts: Sequence[str]) -> list[float]:
             value = _number(part)
             if value is None or math.isnan(value):
                 raise BadRowError(f"{part!r} is no number")
+            if math.isinf(value) and "inf" not in part.lower():
+                raise BadRowError(f"{part!r} is beyond the largest float64, {sys.float_info.max:.4g}")
             values.append(value)
     return values
 
@@ -80,7 +82,7 @@ def from_file(path: str, row: int | None) -> Array:
     except BadInputError as error:
         raise BadRowError(str(error)) from None
     except OSError as error:
-        raise BadRowError(f"cannot read {path}: {error.strerror or error}") from None
+        raise BadRowError(f"cannot read {path or repr(path)}: {error.strerror or error}") from None
 
 
 def _check_stored(path: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
