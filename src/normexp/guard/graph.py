@@ -49,7 +49,7 @@ _MOVES: Final = frozenset(
 # Sums over what goes in: no longer of its kind.
 MIXERS: Final = ("Addmm", "Mm", "Bmm", "Baddbmm", "Convolution", "Embedding", "NativeLayerNorm", "NativeBatchNorm")
 _LOGARITHMS: Final = ("Log", "Xlogy")  # Log, Log2, LogSoftmax, Logsumexp, LogSigmoid, Logaddexp, ...
-_LEAF: Final[type] = torch._C._functions.AccumulateGrad  # type: ignore[attr-defined]
+_LEAF: Final[Any] = torch._C._functions.AccumulateGrad  # type: ignore[attr-defined]
 _MOST_NODES: Final = 50_000  # a graph without end (one that grows from batch to batch) must not hold anybody up
 
 

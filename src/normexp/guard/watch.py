@@ -133,7 +133,7 @@ class Watch:
     def _look_closely(self, site: Site, args: Sequence[Any], result: Tensor) -> None:
         site.close()
         self._batches.loss_at(site.line)
-        value = float(result.detach()) if result.numel() == 1 else float(result.detach().double().mean())
+        value = result.item() if result.numel() == 1 else float(result.detach().double().mean())
         before = len(self.findings)
         CHECKS[site.what](self, site, args, value)
         if value - value != 0:
