@@ -87,3 +87,10 @@ def test_the_rules_are_those_of_check():
     shown = dict(re.findall(r'(NX\d+): "([a-z-]+)"', PAGE.read_text(encoding="utf-8")))
     assert len(shown) == 5
     assert shown.items() <= {rule.code: rule.name for rule in RULES}.items()
+
+
+def test_the_page_of_a_rule_is_printed_as_the_page_says(capsys):
+    assert "`normexp check --explain ${code}`" in PAGE.read_text(encoding="utf-8")
+    for code, name in re.findall(r'(NX\d+): "([a-z-]+)"', PAGE.read_text(encoding="utf-8")):
+        assert cli.main(["check", "--explain", code]) == 0
+        assert capsys.readouterr().out.startswith(f"# {code} {name}\n")

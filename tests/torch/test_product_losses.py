@@ -1,4 +1,4 @@
-"""Losses of logits that a product has rounded to bfloat16: those that matter are computed again (csrc/product_losses.hpp)."""
+"""Losses of logits that a product rounded to bfloat16; those that matter are computed again (product_losses.hpp)."""
 
 from __future__ import annotations
 

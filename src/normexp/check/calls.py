@@ -6,7 +6,7 @@ import ast
 from typing import Final
 
 from normexp.check.join import join_all
-from normexp.check.libraries import registry
+from normexp.check.libraries import methods, registry
 from normexp.check.libraries.call import Call
 from normexp.check.machine import Arguments, Flow
 from normexp.check.objects import Objects
@@ -87,7 +87,7 @@ class Calls(Objects):
             case Made():
                 return registry.call_made(Call(self, callee.name, place, frame, arguments, callee))
             case Method(receiver=receiver, name=name):
-                return registry.call_method(Call(self, name, place, frame, arguments, receiver))
+                return methods.call_method(Call(self, name, place, frame, arguments, receiver))
             case OneOf(options=options):
                 return self._call_each(options, arguments, place, frame)
             case Tensor(term=known):
@@ -101,6 +101,8 @@ class Calls(Objects):
             results.append(self.call(option, arguments, place, frame))
             return Flow.NEXT
 
+        # Nobody calls None: a test has been made before.
+        options = tuple(option for option in options if option != NONE)
         self.branch([lambda option=option: path(option) for option in options], frame)  # type: ignore[misc]
         return join_all(results)
 
@@ -124,6 +126,7 @@ class Calls(Objects):
         else:
             self.instantiate_base(instance, arguments, place)
             self._fields(instance, arguments)
+        self.set_up(instance)
         return instance
 
     def _fields(self, instance: Instance, arguments: Arguments) -> None:
@@ -139,10 +142,9 @@ class Calls(Objects):
             if name in names and not isinstance(value, Rest):
                 self.memory.write(instance.attributes, name, value)
 
-    def call_function(
+    def call_function(  # noqa: D102
         self, function: Function, arguments: Arguments, place: Place | None, receiver: Value | None = None
     ) -> Value:
-        """Go through a function with arguments; give what it returns."""
         if len(self.stack) >= DEEPEST or self.stack.count(function) >= MOST_RECURSIONS:
             return Tensor()
         node = function.node
@@ -219,13 +221,19 @@ class Calls(Objects):
         """Go through a function that nothing calls: of its arguments nothing is known."""
         node = function.node.args
         names = [each.arg for each in (*node.posonlyargs, *node.args, *node.kwonlyargs)]
-        values: dict[str, Value] = {name: Tensor() for name in names}
+        values: dict[str, Value] = {}
+        for each in (*node.posonlyargs, *node.args, *node.kwonlyargs):
+            values[each.arg] = self.typical(each.annotation, function.scope) or Tensor()
         if receiver is not None and names:
             values[names[0]] = receiver
         for name, default in function.defaults.items():
             if isinstance(default, Function | Class | Library | Made):
                 values[name] = default
         self.call_function(function, Arguments((), values, True), None, receiver)
+
+    def typical(self, node: ast.expr | None, scope: Scope) -> Value | None:
+        """Give what an annotation says of an argument, if it says enough."""
+        raise NotImplementedError
 
     def skip(self, frame: Frame) -> None:  # noqa: D102
         if frame.function is not None:

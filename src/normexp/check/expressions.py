@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from normexp.check.arithmetic import arithmetic, compare
 from normexp.check.comprehensions import Comprehensions
-from normexp.check.join import join, join_all
+from normexp.check.join import choice, join, join_all
 from normexp.check.machine import Arguments
 from normexp.check.scope import Frame, Scope
 from normexp.check.source import Source
@@ -157,7 +157,8 @@ class Expressions(Comprehensions):
                 return Constant(+value.value)
         if isinstance(value, Tensor) and isinstance(node.op, ast.USub):
             return Tensor(rank=value.rank, sizes=value.sizes, half=value.half, term=term("negative", value.term))
-        return Tensor()
+        # A mask the other way round is still the mask that it was.
+        return Tensor(term=value.term) if isinstance(value, Tensor) and isinstance(node.op, ast.Invert) else Tensor()
 
     def _boolean(self, node: ast.BoolOp, frame: Frame) -> Value:
         stops = isinstance(node.op, ast.Or)
@@ -184,7 +185,7 @@ class Expressions(Comprehensions):
         known = truth(self.evaluate(node.test, frame))
         if known is not None:
             return self.evaluate(node.body if known else node.orelse, frame)
-        return join(self.evaluate(node.body, frame), self.evaluate(node.orelse, frame))
+        return choice([self.evaluate(node.body, frame), self.evaluate(node.orelse, frame)])
 
     def _tuple(self, node: ast.Tuple, frame: Frame) -> Value:
         return Tuple(self._displayed(node.elts, frame))

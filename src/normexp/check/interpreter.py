@@ -11,6 +11,7 @@ from typing import Final
 from normexp.check.calls import Calls
 from normexp.check.event import Event
 from normexp.check.finding import Note
+from normexp.check.join import join_all
 from normexp.check.libraries import registry
 from normexp.check.machine import Arguments, OutOfSteps
 from normexp.check.memory import Memory
@@ -18,7 +19,7 @@ from normexp.check.project import Project
 from normexp.check.scope import Frame, Home, Scope
 from normexp.check.source import Source
 from normexp.check.terms import term
-from normexp.check.values import Class, Constant, Function, Instance, Library, ModuleValue, Place, Tensor, Value
+from normexp.check.values import Class, Constant, Function, Instance, Library, Made, ModuleValue, Place, Tensor, Value
 
 # Of expressions and statements; a second has some 200,000. Real files need a few thousand.
 STEPS_OF_A_FILE: Final = 150_000
@@ -119,8 +120,28 @@ class Interpreter(Calls):
         init = self.find_method(cls, "__init__")
         if init is None:
             self.instantiate_base(instance, Arguments((), {}, True), Place(cls.scope.home.source, cls.node))
+            self._forget_fields(instance)
         else:
             self.enter(init, instance)
+        self.set_up(instance)
+
+    def _forget_fields(self, instance: Instance) -> None:
+        """Know nothing of what a dataclass was made with: its defaults need not hold."""
+        for each in instance.cls.node.body:
+            if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
+                default = instance.cls.attributes.get(each.target.id)
+                if not isinstance(default, Function | Class | Library | Made):
+                    self.memory.write(instance.attributes, each.target.id, Tensor())
+
+    def typical(self, node: ast.expr | None, scope: Scope) -> Value | None:
+        """Give an instance of the class that an annotation names, if it is a model of the code under check."""
+        cls = self.look_up(node.id, scope) if isinstance(node, ast.Name) else None
+        if not isinstance(cls, Class) or not any(
+            self.find_method(cls, name) for name in ("forward", "__call__", "call")
+        ):
+            return None
+        self._instances(cls)
+        return join_all(list(cls.instances))
 
     def _enter_once(self, function: Function, receiver: Value | None) -> None:
         if function.node not in self.entered:

@@ -11,7 +11,7 @@ from enum import Enum
 from normexp.check.event import Event
 from normexp.check.memory import Memory
 from normexp.check.scope import Frame, Scope
-from normexp.check.values import Instance, Place, Rest, Value
+from normexp.check.values import Function, Instance, Place, Rest, Value
 
 
 class OutOfSteps(Exception):
@@ -83,6 +83,16 @@ class Machine(ABC):
     @abstractmethod
     def instantiate_base(self, instance: Instance, arguments: Arguments, place: Place) -> None:
         """Make the part of an instance that a class of a library makes."""
+
+    @abstractmethod
+    def set_up(self, instance: Instance) -> None:
+        """Go through what a library calls by itself before it calls an instance: ``setup`` or ``build``."""
+
+    @abstractmethod
+    def call_function(
+        self, function: Function, arguments: Arguments, place: Place | None, receiver: Value | None = None
+    ) -> Value:
+        """Go through a function with arguments; give what it returns."""
 
     @abstractmethod
     def define(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, frame: Frame) -> None:

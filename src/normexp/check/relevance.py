@@ -16,7 +16,7 @@ _MISUSED: Final = (
     "nll_loss",
     "nllloss",
     "kl_div",
-    "kldiv",
+    "kld",
     "kullback",
     "bce",
     "binary_cross",
@@ -24,6 +24,9 @@ _MISUSED: Final = (
     "logsumexp",
     "exp(",
     "categorical(",
+    "bernoulli(",
+    "focal",
+    "keras.applications",
 )
 # What builds models or hands them on, or takes a loss that others chose.
 _BUILDS: Final = ("nn.", "criterion", "loss_f", "def forward", "linear(", "dense(", "conv2d", "loss(", "model(")

@@ -236,6 +236,8 @@ class Made:
     keywords: dict[str, Value]
     place: Place
     attributes: dict[str, Value] = field(default_factory=dict)
+    open: bool = False
+    """There may be more by keyword: a dict of unknown keys was spread."""
 
     def get(self, index: int, *names: str) -> Value | None:
         """Give an argument it was made with, by position or by one of its names."""
@@ -243,7 +245,7 @@ class Made:
             if name in self.keywords:
                 return self.keywords[name]
         if not 0 <= index < len(self.positional):
-            return None
+            return Tensor() if self.open else None
         found = self.positional[index]
         return Tensor() if any(isinstance(item, Rest) for item in self.positional[: index + 1]) else found  # type: ignore[return-value]
 

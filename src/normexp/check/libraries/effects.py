@@ -80,16 +80,18 @@ def sigmoid(call: Call) -> Value:
     return normalised(call, Kind.SIGMOID, value, None, call.name.rpartition(".")[2], call.place)
 
 
-def loss(operation: Operation, inputs: tuple[str, ...], targets: tuple[str, ...] = ("target",)) -> Effect:
-    """Make the effect of a function that computes a loss of its first two arguments."""
+def loss(
+    operation: Operation, inputs: tuple[str, ...], targets: tuple[str, ...] = ("target",), *, at: int = 0
+) -> Effect:
+    """Make the effect of a function that computes a loss of its first two arguments; `at` is the place of the input."""
 
     def effect(call: Call) -> Value:
         call.report(
             operation,
             call.name.rpartition(".")[2],
             Tensor(),
-            input=call.get(0, *inputs),
-            target=call.get(1, *targets),
+            input=call.get(at, *inputs),
+            target=call.get(1 - at, *targets),
             log_target=call.get(-1, "log_target"),
         )
         return Tensor()

@@ -68,6 +68,7 @@ ELEMENTWISE: Final[dict[str, Effect]] = {
     "concatenate": joined,
     "stack": joined,
     "where": SHARED["where"],
+    **{name: SHARED[name] for name in ("isnan", "isinf", "isfinite")},
 }
 
 FUNCTIONS: Final[dict[str, Effect]] = {

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-import ast
 from typing import Final
 
-from normexp.check.libraries import numpy, python, torch_functions, torch_modules, torch_others, torch_shapes
+from normexp.check.libraries import (
+    containers,
+    distributions,
+    flax,
+    jax,
+    keras_functions,
+    keras_layers,
+    keras_losses,
+    keras_models,
+    numpy,
+    optax,
+    python,
+    tensorflow,
+    torch_functions,
+    torch_modules,
+    torch_others,
+    torch_shapes,
+)
 from normexp.check.libraries.call import Call, Effect
-from normexp.check.libraries.torch_modules import ADDED, CONTAINERS, WRAPPERS
+from normexp.check.libraries.torch_modules import CONTAINERS, WRAPPERS
 from normexp.check.values import (
     Dictionary,
-    Instance,
-    List,
     Made,
     Method,
     Rest,
-    Super,
     Tensor,
-    Tuple,
     Value,
     integer,
     text,
@@ -28,13 +40,31 @@ _FUNCTIONS: Final[dict[str, Effect]] = {
     **torch_others.FUNCTIONS,
     **numpy.FUNCTIONS,
     **python.BUILTINS,
+    **keras_functions.FUNCTIONS,
+    **keras_layers.FUNCTIONS,
+    **keras_losses.FUNCTIONS,
+    **keras_models.FUNCTIONS,
+    **tensorflow.FUNCTIONS,
+    **jax.FUNCTIONS,
+    **optax.FUNCTIONS,
+    **flax.FUNCTIONS,
+    **distributions.FUNCTIONS,
 }
 _MADE: Final[dict[str, Effect]] = {
     **torch_modules.MADE,
     **torch_others.MADE,
     "collections.namedtuple": python.named_tuple,
+    **keras_layers.MADE,
+    **keras_losses.MADE,
+    **keras_models.MADE,
+    **jax.MADE,
+    **flax.MADE,
 }
-_METHODS: Final[dict[str, Effect]] = torch_functions.METHODS
+SET_UP: Final[dict[str, str]] = {**keras_layers.SET_UP, **flax.SET_UP}
+"""By class: the method that the library calls before it calls an object."""
+_MODULES: Final = frozenset(name.rpartition(".")[0] for name in (*_FUNCTIONS, *_MADE))
+METHODS: Final[dict[str, Effect]] = torch_functions.METHODS
+"""Of tensors."""
 
 # Names under which the same things can be reached, longest first.
 _ALIASES: Final = (
@@ -48,67 +78,25 @@ _ALIASES: Final = (
     ("torch.nn.functional.functional.", "torch.nn.functional."),
     ("pytorch_lightning.", "lightning."),
     ("lightning.pytorch.", "lightning."),
+    *tensorflow.ALIASES,
+    *keras_layers.ALIASES,
+    *flax.ALIASES,
+    *optax.ALIASES,
 )
-
-OF_MODULES: Final = frozenset(
-    [
-        "to",
-        "cuda",
-        "cpu",
-        "train",
-        "eval",
-        "half",
-        "float",
-        "double",
-        "bfloat16",
-        "requires_grad_",
-        "apply",
-        "share_memory",
-        "add_module",
-        "register_module",
-        "parameters",
-        "state_dict",
-        "load_state_dict",
-        "modules",
-        "children",
-        "named_parameters",
-        "zero_grad",
-        "register_buffer",
-        "append",
-        "load_from_checkpoint",
-        "__init__",
-    ]
-)
-_SELF: Final = frozenset(
-    [
-        "to",
-        "cuda",
-        "cpu",
-        "train",
-        "eval",
-        "half",
-        "float",
-        "double",
-        "bfloat16",
-        "requires_grad_",
-        "apply",
-        "share_memory",
-        "extend",
-    ]
-)
+_PREFIXES: Final = tuple(alias for alias, _ in _ALIASES)
 
 
 def canonical(name: str) -> str:
     """Give the name under which the tables have what a name stands for."""
-    for alias, real in _ALIASES:
-        if name.startswith(alias):
-            return real + name[len(alias) :]
-    return name
+    if name.startswith(_PREFIXES):
+        alias, real = next(pair for pair in _ALIASES if name.startswith(pair[0]))
+        return canonical(real + name[len(alias) :])
+    return keras_layers.NAMES.get(name, name)
 
 
 def knows(name: str) -> bool:
-    """Tell whether a function or a class is in the tables."""
-    return name in _FUNCTIONS or name in _MADE
+    """Tell whether a function, a class or a module is in the tables."""
+    return name in _FUNCTIONS or name in _MADE or name in _MODULES
 
 
 def function(name: str) -> Effect | None:
@@ -125,8 +113,11 @@ def make(call: Call) -> Value:
     """Make an object of a class; something unknown if it is not the name of one."""
     name = canonical(call.name)
     last = name.rpartition(".")[2]
+    if name in CONTAINERS:
+        return containers.made(call)
     if name in _MADE or last[:1].isupper() or torch_others.is_model(name):
-        return Made(name, call.arguments.positional, dict(call.arguments.keywords), call.place)
+        given = call.arguments
+        return Made(name, given.positional, dict(given.keywords), call.place, open=given.open)
     return Tensor()
 
 
@@ -134,13 +125,15 @@ def call_made(call: Call) -> Value:
     """Call an object of a library."""
     if torch_others.is_model(call.name):
         return torch_others.call_model(call)
+    if keras_models.is_application(call.name):
+        return keras_models.call_application(call)
     effect = _MADE.get(call.name)
     return Tensor() if effect is None else effect(call)
 
 
 def is_method(name: str) -> bool:
     """Tell whether tensors have a method or an attribute, of which something is known."""
-    return name in _METHODS or name in ("T", "mT", "shape") or (name.endswith("_") and name[:-1] in _METHODS)
+    return name in METHODS or name in ("T", "mT", "shape") or (name.endswith("_") and name[:-1] in METHODS)
 
 
 def read(value: Tensor, name: str) -> Value | None:
@@ -157,9 +150,9 @@ def read(value: Tensor, name: str) -> Value | None:
 
 def attribute(made: Made, name: str) -> Value:
     """Read an attribute of an object of a library."""
-    if made.name in WRAPPERS and name not in OF_MODULES:
+    if made.name in WRAPPERS and name == "module":
         inner = torch_modules.wrapped(made)
-        if name == "module" and inner is not None:
+        if inner is not None:
             return inner
     if made.name == "torch.nn.ModuleDict" and made.positional and isinstance(made.positional[0], Dictionary):
         found = made.positional[0].contents.get(name)
@@ -188,77 +181,3 @@ def contained(value: Value) -> tuple[Value | Rest, ...] | None:
     if isinstance(value, Made) and value.name in CONTAINERS:
         return torch_modules.contained(value)
     return None
-
-
-def call_method(call: Call) -> Value:
-    """Call a method of what is not of the code under check."""
-    call.method = True
-    receiver = call.receiver
-    match receiver:
-        case Tensor():
-            name = call.name.rstrip("_") if call.name not in _METHODS else call.name
-            effect = _METHODS.get(name)
-            return Tensor() if effect is None else effect(call)
-        case List():
-            call.method = False
-            return python.list_method(call)
-        case Dictionary():
-            call.method = False
-            return python.dictionary_method(call)
-        case Super(receiver=Instance() as instance):
-            if call.name == "__init__":
-                call.machine.instantiate_base(instance, call.arguments, call.place)
-                _stored(call, instance)
-            return Tensor()
-        case Instance() | Made():
-            return _of_module(call, receiver)
-    return Tensor()
-
-
-def _stored(call: Call, instance: Instance) -> None:
-    """Take what is given by name to a base class that is not among the files for an attribute of that name."""
-    node = call.place.node
-    if not isinstance(node, ast.Call):
-        return
-    named = {
-        argument.id: value
-        for argument, value in zip(node.args, call.rest(1), strict=False)
-        if isinstance(argument, ast.Name)
-    }
-    for name, value in (named | call.arguments.keywords).items():
-        if isinstance(value, Made) and name not in instance.attributes:
-            call.machine.set_attribute(instance, name, value)
-
-
-def _of_module(call: Call, receiver: Instance | Made) -> Value:
-    if call.name in _SELF:
-        if call.name == "extend" and isinstance(receiver, Made):
-            _add(call, receiver)
-        return receiver
-    if call.name in ("add_module", "register_module", "append"):
-        new = call.get(2 if call.name != "append" else 1, "module")
-        if isinstance(receiver, Made):
-            _add(call, receiver)
-            return receiver
-        name = text(call.get(1, "name"))
-        if name is not None and new is not None:
-            call.machine.set_attribute(receiver, name, new)
-        return receiver
-    if isinstance(receiver, Made):
-        effect = torch_others.METHODS.get((receiver.name, call.name))
-        if effect is not None:
-            return effect(call)
-        if call.name == "forward":
-            call.method = False
-            return call_made(Call(call.machine, receiver.name, call.place, call.frame, call.arguments, receiver))
-    return Tensor()
-
-
-def _add(call: Call, made: Made) -> None:
-    new = call.get(2 if call.name in ("add_module", "register_module") else 1, "module", "modules")
-    old = made.attributes.get(ADDED)
-    before = old.items if isinstance(old, Tuple) else ()
-    items: tuple[Value | Rest, ...] = (new or Tensor(),)
-    if call.name == "extend":
-        items = new.items if isinstance(new, List | Tuple) else (Rest(Tensor()),)
-    call.machine.memory.write(made.attributes, ADDED, Tuple((*before, *items)))

@@ -12,10 +12,8 @@ from normexp.check.libraries.effects import (
     activation,
     argmax,
     clamp,
-    constant,
     elementwise,
     exp,
-    fill,
     joined,
     keep,
     log,
@@ -27,6 +25,7 @@ from normexp.check.libraries.effects import (
     sigmoid,
     softmax,
 )
+from normexp.check.libraries.masks import broken, masked_fill, method_where, where
 from normexp.check.libraries.torch_shapes import SHAPES
 from normexp.check.shapes import picked, viewed
 from normexp.check.terms import term
@@ -69,7 +68,10 @@ def _float(call: Call) -> Value:
     return value.but(half=False) if isinstance(value, Tensor) else keep(call)
 
 
-_HALF: Final = frozenset({"torch.float16", "torch.half", "torch.HalfTensor", "numpy.float16"})
+_HALF: Final = frozenset(
+    {"torch.float16", "torch.half", "torch.HalfTensor", "numpy.float16", "jax.numpy.float16", "tensorflow.float16"}
+)
+_ARRAYS: Final = ("torch.", "numpy.", "jax.numpy.", "tensorflow.")
 
 
 def _to(call: Call) -> Value:
@@ -83,26 +85,7 @@ def _to(call: Call) -> Value:
     whole = any(name.rpartition(".")[2] in ("long", "int", "bool", "int64", "int32", "uint8") for name in names)
     if whole:
         return Tensor()
-    return value.but(half=False) if any(name.startswith(("torch.", "numpy.")) for name in names) else value
-
-
-def _masked_fill(call: Call) -> Value:
-    return fill(call, call.tensor(0, "input"), call.get(2, "value"))
-
-
-def _where(call: Call) -> Value:
-    one, other = call.get(1, "input", "self"), call.get(2, "other")
-    for value, filled in ((one, other), (other, one)):
-        if isinstance(value, Tensor) and constant(value) is None and constant(filled) is not None:
-            return fill(call, value, filled)
-    if isinstance(one, Tensor) and isinstance(other, Tensor) and one.kind is other.kind:
-        return one.but(term=term("where", one.term, other.term), fill=None)
-    return Tensor()
-
-
-def _method_where(call: Call) -> Value:
-    # x.where(condition, other)
-    return fill(call, call.tensor(0), call.get(2, "other"))
+    return value.but(half=False) if any(name.startswith(_ARRAYS) for name in names) else value
 
 
 def _gather(call: Call) -> Value:
@@ -203,7 +186,8 @@ FUNCTIONS: Final[dict[str, Effect]] = {
     "to": _to,
     "type": _to,
     "astype": _to,
-    "masked_fill": _masked_fill,
+    "masked_fill": masked_fill,
+    **dict.fromkeys(("isnan", "isinf", "isfinite"), broken),
     "gather": _gather,
     "index_select": same,
     "masked_select": nothing,
@@ -212,7 +196,7 @@ FUNCTIONS: Final[dict[str, Effect]] = {
     "unbind": _chunk,
     "expand": same,
     "repeat": same,
-    "where": _where,
+    "where": where,
 }  # fmt: skip
 
 ONLY_FUNCTIONS: Final[dict[str, Effect]] = {
@@ -316,6 +300,6 @@ TORCH: Final[dict[str, Effect]] = {
     "torch.sigmoid": sigmoid,
 }  # fmt: skip
 
-METHODS: Final[dict[str, Effect]] = {**FUNCTIONS, "where": _method_where, "view_as": same}
+METHODS: Final[dict[str, Effect]] = {**FUNCTIONS, "where": method_where, "view_as": same}
 
 __all__ = ["METHODS", "TORCH", "tensor", "truth"]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+from typing import Final
 
 from normexp.check.event import Event
 from normexp.check.finding import Edit, Fix
 from normexp.check.source import Source
 from normexp.check.values import Place, Tensor
+
+LAYERS: Final = frozenset({"Softmax", "Softmax2d", "Softmin", "LogSoftmax", "Sigmoid"})
 
 
 def replacement(source: Source, node: ast.expr, text: str) -> Edit:
@@ -32,6 +35,8 @@ def without(event: Event, value: Tensor, what: str) -> Fix | None:
         return None
     name = _name(call)
     if name[:1].isupper():
+        if name not in LAYERS or event.library != "torch":
+            return None  # it does more than to normalise
         prefix = event.source.segment(call.func.value) + "." if isinstance(call.func, ast.Attribute) else ""
         if not prefix:
             return None  # Identity would have to be imported
@@ -72,6 +77,8 @@ def log_of_softmax(event: Event, value: Tensor) -> Fix | None:
         return None
     if not isinstance(call.func, ast.Attribute) or call.func.attr != "softmax":
         return None
+    if event.library == "keras":
+        return None  # its backend has no log_softmax
     source = event.source
     owner = source.segment(call.func.value)
     whole = source.segment(call)

@@ -91,7 +91,7 @@ def predict(x):
 def find(event: Event) -> Problem | None:
     """Find probabilities, along the axis of the classes, that a cross-entropy takes as logits."""
     value = event.tensor()
-    if event.operation != "cross_entropy" or value.kind is not Kind.PROBABILITIES or not over_classes(value):
+    if event.operation != "cross_entropy" or value.kind is not Kind.PROBABILITIES or not over_classes(event, value):
         return None
     return Problem(
         f"{event.shown} does the softmax itself, but gets probabilities: give it the logits.",

@@ -49,6 +49,15 @@ model.compile(optimizer="adam", loss=keras.losses.SparseCategoricalCrossentropy(
 def find(event: Event) -> Problem | None:
     """Find raw outputs of a layer that a loss takes as probabilities."""
     value = event.tensor()
-    if event.operation != "cross_entropy_of_probabilities" or value.kind is not Kind.LOGITS:
+    if event.operation != "cross_entropy_of_probabilities" and (event.operation, event.library) != BINARY:
         return None
-    return Problem(f"{event.shown} takes probabilities, but gets logits: say from_logits=True.", value)
+    if value.kind is Kind.LOG_PROBABILITIES:
+        return Problem(f"{event.shown} takes probabilities, but gets their logarithms: use softmax.", value)
+    if value.kind is not Kind.LOGITS:
+        return None
+    told = "take the softmax first" if "kl" in event.shown.lower() else "say from_logits=True"
+    return Problem(f"{event.shown} takes probabilities, but gets logits: {told}.", value)
+
+
+# PyTorch's stops with an error where it meets a value that is no probability.
+BINARY: Final = ("binary_cross_entropy", "keras")

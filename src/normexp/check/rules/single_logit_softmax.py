@@ -6,6 +6,7 @@ from typing import Final
 
 from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.rules._classes import classes_last
 from normexp.check.values import Kind, integer
 
 RULE: Final = Rule(
@@ -66,7 +67,7 @@ def find(event: Event) -> Problem | None:
             event.result.origin,
         )
     if event.operation == "cross_entropy" and value.kind is Kind.LOGITS:
-        size = value.size(1) if value.rank is not None else value.size(-1)
+        size = value.size(-1 if value.rank is None or classes_last(event) else 1)
         if size == 1:
             return Problem(f"{event.shown} of one logit is always 0: use BCEWithLogitsLoss, or two outputs.", value)
     return None

@@ -6,6 +6,7 @@ from typing import Final
 
 from normexp.check.event import Event, Problem
 from normexp.check.rule import Rule
+from normexp.check.rules._classes import classes_last
 from normexp.check.values import Kind, integer
 
 RULE: Final = Rule(
@@ -49,7 +50,7 @@ def find(event: Event) -> Problem | None:
     if event.operation not in ("softmax", "log_softmax") or value.kind is not Kind.LOGITS or axis is None:
         return None
     # Rows of a batch, and images as a convolution makes them: in another shape, any axis may be meant.
-    images = value.term.operation == "layer" and value.trace[0].what.startswith("Conv")
+    images = value.term.operation == "layer" and value.trace[0].what.startswith("Conv") and not classes_last(event)
     if value.rank != 2 and not (images and value.rank in (4, 5)):
         return None
     if not -value.rank <= axis < value.rank or axis % value.rank == 1:
