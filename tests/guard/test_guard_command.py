@@ -87,12 +87,14 @@ def test_a_module(program):
         ([], "say which SCRIPT to run, or -m MODULE"),
         (["no/such.py"], "there is no file 'no/such.py'"),
         (["-m", "no.such.module"], "there is no module 'no.such.module'"),
+        (["-m", "json.nothing"], "there is no module 'json.nothing'"),
     ],
 )
-def test_usage(arguments, said, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path])
+def test_usage(arguments, said, capsys):
+    before = sys.path[:]
     assert cli.main(["guard", *arguments]) == 2
     assert capsys.readouterr().err == f"normexp guard: {said}\n"
+    assert sys.path == before
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")

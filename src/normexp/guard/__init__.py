@@ -47,11 +47,17 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _is_there(module: str) -> bool:
+    before = sys.path[:]
     sys.path[0] = os.getcwd()  # as python -m has it
     try:
         return find_spec(module) is not None
+    except ModuleNotFoundError as error:
+        # A package around it that is there, and misses something itself, says so when it runs.
+        return error.name is not None and not f"{module}.".startswith(f"{error.name}.")
     except (ImportError, ValueError):
         return False
+    finally:
+        sys.path[:] = before
 
 
 def _refuse(message: str) -> int:

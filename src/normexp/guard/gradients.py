@@ -20,19 +20,20 @@ def watch_underflow(x: Tensor, loss: Tensor, report: Callable[[Tensor], None]) -
     made_loss, made_x = loss.grad_fn, x.grad_fn
     if made_loss is None or made_x is None:
         return
+    # A cast to float32 before the loss has a gradient of float32; that behind it is the one that may underflow.
+    while operation(made_x) == "ToCopy" and parents(made_x):
+        made_x = parents(made_x)[0]
+    is_cast = made_x is not x.grad_fn
+    number = 0 if is_cast else x.output_nr
+    if (made_x._input_metadata[0].dtype if is_cast else x.dtype) not in (torch.float16, torch.bfloat16):
+        return  # float32 would need a loss of 1e-36
+
     reached = False
 
     def at_loss(gradients: _Gradients) -> None:
         nonlocal reached
         from_loss.remove()
         reached = type(gradients[0]) is Tensor and bool((gradients[0] != 0).any())
-
-    # A cast to float32 before the loss has a gradient of float32; that behind it is the one that may underflow.
-    while operation(made_x) == "ToCopy" and parents(made_x):
-        made_x = parents(made_x)[0]
-    number = x.output_nr if made_x is x.grad_fn else 0
-    if made_x._input_metadata[number].dtype not in (torch.float16, torch.bfloat16):
-        return  # float32 would need a loss of 1e-36
 
     def at_logits(gradients: _Gradients) -> None:
         from_logits.remove()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, Final
 
+import torch
 from torch import Tensor
 
 from normexp.guard.lines import Line
@@ -48,7 +49,7 @@ _MOVES: Final = frozenset(
 # Sums over what goes in: no longer of its kind.
 MIXERS: Final = ("Addmm", "Mm", "Bmm", "Baddbmm", "Convolution", "Embedding", "NativeLayerNorm", "NativeBatchNorm")
 _LOGARITHMS: Final = ("Log", "Xlogy")  # Log, Log2, LogSoftmax, Logsumexp, LogSigmoid, Logaddexp, ...
-_LEAF: Final = "torch::autograd::AccumulateGrad"
+_LEAF: Final[Any] = torch._C._functions.AccumulateGrad  # type: ignore[attr-defined]
 _MOST_NODES: Final = 50_000  # a graph without end (one that grows from batch to batch) must not hold anybody up
 
 
@@ -69,17 +70,17 @@ def spelled(name: str) -> str:
 
 def parents(node: Node) -> list[Node]:
     """Return the operations whose results this one took."""
-    return [parent for parent, _ in node.next_functions if parent is not None and parent.name() != _LEAF]
+    return [parent for parent, _ in node.next_functions if parent is not None and type(parent) is not _LEAF]
 
 
 def leaves(node: Node) -> list[Tensor]:
     """Return the parameters that this operation took."""
-    return [parent.variable for parent, _ in node.next_functions if parent is not None and parent.name() == _LEAF]
+    return [parent.variable for parent, _ in node.next_functions if parent is not None and type(parent) is _LEAF]
 
 
 def history(*roots: Node) -> list[Node]:
     """Return all operations that led to these, in the order in which they ran."""
-    seen = {root for root in roots if root is not None and root.name() != _LEAF}
+    seen = {root for root in roots if root is not None and type(root) is not _LEAF}
     left = list(seen)
     while left and len(seen) < _MOST_NODES:
         for parent in parents(left.pop()):

@@ -66,6 +66,8 @@ def cross_entropy(found: Found, site: Site, args: Sequence[Any], value: float | 
         message = "cross_entropy was given the output of a sigmoid: no two logits can differ by more than 1."
         found.add("sigmoid-into-cross-entropy", site.line, message, _made_at(x))
         return
+    if not site.may_be("input", PROBABILITIES, LOGARITHMS):
+        return  # logits, as nearly always the first batch says
     seen = look(x, dim, doubt=made.startswith(MIXERS))
     if site.agree("input", PROBABILITIES, seen, known=made == "Softmax"):
         message = (

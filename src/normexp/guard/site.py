@@ -52,6 +52,10 @@ class Site:
         self._evidence[f"{what} {kind}"] = total = before + look.evidence
         return total >= (1 if known else _ENOUGH)
 
+    def may_be(self, what: str, *kinds: str) -> bool:
+        """Whether the values of `what` may yet turn out to be of one of these kinds."""
+        return any(self._evidence.get(f"{what} {kind}", 0) >= 0 for kind in kinds)
+
     def close(self) -> None:
         """Look no more, once enough calls were seen."""
         self._looks += 1

@@ -11,16 +11,19 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 from torch.jit import _builtins as _untyped_builtins
 
+from normexp.guard.pace import Pace
 from normexp.guard.recorder import RECORDER
 from normexp.guard.watch import Watch
 
 _is_compiling = torch.compiler.is_compiling
+_is_grad_enabled = torch.is_grad_enabled
 _transforms: Callable[[], object] = torch._C._functorch.peek_interpreter_stack
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _tracing = torch._C._get_tracing_state
@@ -30,7 +33,10 @@ _lock = threading.RLock()
 _watches: tuple[Watch, ...] = ()
 _builtins: Any = _untyped_builtins
 _undo: list[Callable[[], None]] = []
-_last = 0  # the id of the last loss
+_last = 0  # the id of the last loss that was looked at
+# Evaluation comes seldom, and must not fall into the rests of a training with short steps: it has a pace of its own.
+_losses: Final = (Pace(), Pace())  # by whether gradients are enabled
+_backwards: Final = Pace()
 
 # What a loss was called with, in the order (input, target, weight, reduction, ...) of its check; None if unknown.
 _Arguments = Callable[[tuple[Any, ...], dict[str, Any]], tuple[str, Sequence[Any]] | None]
@@ -43,6 +49,8 @@ def add(watch: Watch) -> None:
         if not _watches:
             _replace()
         _watches = (*_watches, watch)
+        for pace in (*_losses, _backwards):
+            pace.restart()
         RECORDER.restart()
 
 
@@ -69,13 +77,16 @@ def _tapped_loss(original: Callable[..., Any], arguments: _Arguments) -> Callabl
         result = original(*args, **kwargs)
         if _is_compiling():
             return result
-        global _last
-        _last = id(result)
-        for watch in _watches:
-            if watch.rest:
-                watch.rest -= 1
-            elif _is_seen(result) and (found := arguments(args, kwargs)):
-                watch.see_loss(*found, result, sys._getframe(1))
+        pace = _losses[_is_grad_enabled()]
+        if pace.rest > 0:  # where most calls end
+            pace.rest -= 1
+        elif _is_seen(result) and (found := arguments(args, kwargs)):
+            global _last
+            _last = id(result)
+            frame = sys._getframe(1)
+            rests = [watch.see_loss(*found, result, frame) for watch in _watches]
+            if all(rests):
+                pace.take_a_rest()
         return result
 
     return tapped
@@ -83,15 +94,18 @@ def _tapped_loss(original: Callable[..., Any], arguments: _Arguments) -> Callabl
 
 def _tapped_backward(original: Callable[..., Any]) -> Callable[..., Any]:
     def backward(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        # A loss that has just been looked at needs no second look.
-        if _is_compiling() or not args or (RECORDER.is_done and id(args[0]) == _last):
+        if _is_compiling() or not args:
             return original(*args, **kwargs)
-        roots = (args[0],) if isinstance(args[0], Tensor) else tuple(args[0])
-        # What is to be seen afterwards, of the first batches.
-        after = [
-            see for watch in _watches if (see := watch.see_backward(roots, sys._getframe(1), all(map(_is_seen, roots))))
-        ]
+        if _backwards.rest > 0:
+            _backwards.rest -= 1
+            return original(*args, **kwargs)
+        if RECORDER.is_done and id(args[0]) == _last:
+            # A loss that has just been looked at needs no second look. The next to be looked at will be at its turn.
+            _backwards.rest = _losses[True].rest
+            return original(*args, **kwargs)
+        after = _see_backward(args[0], sys._getframe(1))
         if not after:
+            _backwards.take_a_rest()
             return original(*args, **kwargs)
         done = False
         try:
@@ -103,6 +117,13 @@ def _tapped_backward(original: Callable[..., Any]) -> Callable[..., Any]:
                 see(done)
 
     return backward
+
+
+def _see_backward(given: Tensor | Sequence[Tensor], frame: FrameType) -> list[Callable[[bool], None]]:
+    """Have the watches see what a backward begins with; return what they want to see after it, of the first batches."""
+    roots = (given,) if isinstance(given, Tensor) else tuple(given)
+    seen = all(map(_is_seen, roots))
+    return [see for watch in _watches if (see := watch.see_backward(roots, frame, seen))]
 
 
 def _replace() -> None:

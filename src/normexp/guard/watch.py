@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from time import perf_counter
-from types import FrameType
+from collections.abc import Callable, Sequence
+from types import FrameType, TracebackType
 from typing import Any, Final
 
 import torch
@@ -19,16 +17,13 @@ from normexp.guard.gradients import watch_underflow
 from normexp.guard.kinds import KINDS
 from normexp.guard.lines import Line, users_line
 from normexp.guard.losses import CHECKS
+from normexp.guard.pace import MOST_RESTS
 from normexp.guard.recorder import RECORDER
 from normexp.guard.site import RECORDED, Site
 from normexp.guard.zero import reads_zero
 
 # Reading a number from another device waits for that device, so that later losses there are read now and then.
 _EVERY: Final = 32
-# A look at a loss, with all caches cold, takes 25 µs. Once per 3 ms that is less than 1%: programs with shorter steps
-# have every third loss looked at, or every fifth, and so on, up to some. (An even stride would miss one line of two.)
-_SECONDS: Final = 3e-3
-_MOST_RESTS: Final = 32
 # A gradient of nothing is no wonder where the loss is next to nothing.
 _SMALL_LOSS: Final = 0.01
 _ZEROS: Final = 3  # times that a loss of 0 is looked into at one line
@@ -38,6 +33,28 @@ Tell = Callable[[Finding], None]
 
 class Told(Exception):
     """Carries what `tell` raised, which is meant for the program, past what is not."""
+
+
+class _Care:
+    """Lets nothing out but what `tell` raises: what guard cannot do is no fault of the program's."""
+
+    __slots__ = ("_watch",)
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if isinstance(error, Told):
+            raise error.__cause__ or error from None
+        if isinstance(error, Exception):
+            self._watch.could_not(error)
+            return True
+        return False
 
 
 class Watch:
@@ -54,14 +71,13 @@ class Watch:
     def __init__(self, tell: Tell, findings: list[Finding]) -> None:
         self.findings = findings
         self.trouble: str | None = None
-        self.rest = 0  # calls of losses until the next one whose line is looked up
         self._tell = tell
         self._seen: set[tuple[str, Line]] = set()
         self._lock = threading.Lock()
         self._sites: dict[tuple[str, Line], Site] = {}
         self._open = 0
-        self._rested = 0
-        self._looked = 0.0
+        self._since_open = 0  # looks at losses since one at a line that is open
+        self._care = _Care(self)
         self._backwards = 0
         self._batches = Batches(self)
 
@@ -78,35 +94,31 @@ class Watch:
         except Exception as error:
             raise Told from error
 
-    @contextmanager
-    def _care(self) -> Iterator[None]:
-        """Let nothing out but what `tell` raises: what guard cannot do is no fault of the program's."""
-        try:
-            yield
-        except Told as told:
-            raise told.__cause__ or told from None
-        except Exception as error:
-            if self.trouble is None:
-                self.trouble = f"{type(error).__name__}: {error}"
-                print(f"normexp guard: could not look at everything ({self.trouble})", file=sys.stderr)
+    def could_not(self, error: Exception) -> None:
+        """Say that something could not be looked at, once."""
+        if self.trouble is None:
+            self.trouble = f"{type(error).__name__}: {error}"
+            print(f"normexp guard: could not look at everything ({self.trouble})", file=sys.stderr)
 
-    def see_loss(self, what: str, args: Sequence[Any], result: Tensor, frame: FrameType | None) -> None:
-        """See a loss, of these arguments, that was called from this frame."""
-        with self._care():
+    def see_loss(self, what: str, args: Sequence[Any], result: Tensor, frame: FrameType | None) -> bool:
+        """See a loss, of these arguments, that was called from this frame; return whether some may now be left out."""
+        with self._care:
             line = users_line(frame)
             site = self._sites.get((what, line))
             if site is None:
                 site = self._sites[what, line] = Site(what, line)
                 self._open += 1
             site.calls += 1
+            self._since_open += 1
             with torch._C.DisableTorchFunction():
                 if site.is_open:
+                    self._since_open = 0
                     self._look_closely(site, args, result)
                     self._open -= not site.is_open
                 elif _is_due(result, site.calls):
                     self._glance(site, args, result)
-            if not self._open:
-                self._take_a_rest()
+        # A line that is open and is not come to (evaluation before the training, say) must not cost every step a look.
+        return not self._open or self._since_open > MOST_RESTS
 
     def _glance(self, site: Site, args: Sequence[Any], result: Tensor) -> None:
         """Look at the value of a loss and at nothing else, unless it is a strange one."""
@@ -118,16 +130,10 @@ class Watch:
         if value == 0 and site.zeros < _ZEROS:
             self._zero(site, args)
 
-    def _take_a_rest(self) -> None:
-        now = perf_counter()
-        step = (now - self._looked) / (self._rested + 1)
-        self.rest = self._rested = min(_MOST_RESTS, 2 * int(_SECONDS / 2 / step)) if step > 0 else _MOST_RESTS
-        self._looked = now
-
     def _look_closely(self, site: Site, args: Sequence[Any], result: Tensor) -> None:
         site.close()
         self._batches.loss_at(site.line)
-        value = float(result.detach()) if result.numel() == 1 else float(result.detach().double().mean())
+        value = result.item() if result.numel() == 1 else float(result.detach().double().mean())
         before = len(self.findings)
         CHECKS[site.what](self, site, args, value)
         if value - value != 0:
@@ -151,7 +157,7 @@ class Watch:
 
     def _underflow(self, site: Site, value: float) -> Callable[[Tensor], None]:
         def lost(gradient: Tensor) -> None:
-            with self._care():
+            with self._care:
                 say(gradient)
 
         def say(gradient: Tensor) -> None:
@@ -169,7 +175,7 @@ class Watch:
     ) -> Callable[[bool], None] | None:
         """See what a backward begins with; return what is to be called after it, with whether it went well."""
         self._backwards += 1
-        with self._care():
+        with self._care:
             if self._backwards <= RECORDED or not RECORDER.is_done:
                 return self._first_backward(roots if readable else (), frame)
             for root in roots if readable else ():
@@ -197,7 +203,7 @@ class Watch:
             else:
                 RECORDER.stop()
             if done and look is not None:
-                with self._care(), torch._C.DisableTorchFunction():
+                with self._care, torch._C.DisableTorchFunction():
                     look()
 
         return after
