@@ -1,6 +1,6 @@
 // Cross-entropy at a label, and its gradient, of logits that a matrix product has rounded to bfloat16:
 //
-//     x_i = h . w_i + b_i, known to 9 bits                loss and gradient as in losses.hpp
+//     x_i = h . w_i + b_i, known to 8 bits                loss and gradient as in losses.hpp
 //
 // Computing them again in float32 would be another product. But a row's loss hears little of most of its logits: the error
 // of sum_i e_i, e_i = exp(x_i - max), is that of x_i times e_i, and errors of many small terms cancel. So the logits that

@@ -23,7 +23,7 @@ def test_help_imports_nothing_heavy():
     program = (
         "import sys\n"
         "from normexp.cli import main\n"
-        "for command in ([], ['verify'], ['bench'], ['eval'], ['explain']):\n"
+        "for command in ([], ['verify'], ['bench'], ['eval'], ['explain'], ['lab']):\n"
         "    try: main([*command, '--help'])\n"
         "    except SystemExit as end: assert end.code == 0\n"
         "heavy = {'torch', 'flint', 'rich', 'sklearn', 'scipy', 'ml_dtypes', 'onnx', 'onnxruntime', 'jax', 'json'}\n"

@@ -12,7 +12,11 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = ("csrc", "docs", "src", "tests", "tools", ".ci")
 GENERATED = {"src/normexp/_engine.pyi"}  # by the build
 
-PAGES = [path.relative_to(ROOT).as_posix() for path in (*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md")))]
+PAGES = [
+    path.relative_to(ROOT).as_posix()
+    for pattern in ("*.md", "docs/*.md", "docs/rules/*.md")
+    for path in sorted(ROOT.glob(pattern))
+]
 BUILD = ["Makefile", "CMakeLists.txt", "pyproject.toml", ".ci/run"]
 CODE = [
     path.relative_to(ROOT).as_posix()
@@ -28,10 +32,28 @@ def read(name: str) -> str:
 
 
 def links(text: str) -> Iterator[str]:
-    """Targets of links within the project."""
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
-        if not re.match(r"[a-z]+:|#", target):
-            yield target.partition("#")[0]
+    """Targets of links within the project, and within the page; code is no text."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```|`[^`\n]+`(?!\])", "", text, flags=re.S)):
+        if not re.match(r"[a-z]+:", target):
+            yield target
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub gives to headings: letters and digits, - for a space; -1 and so on for the same again."""
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ +(.+?) *$", re.sub(r"```.*?```", "", text, flags=re.S), re.M):
+        plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+        anchor = re.sub(r"[^\w\- ]", "", plain.lower()).replace(" ", "-")
+        count = sum(re.fullmatch(rf"{re.escape(anchor)}(-\d+)?", one) is not None for one in found)
+        found.add(f"{anchor}-{count}" if count else anchor)
+    return found
+
+
+def leads_somewhere(page: str, link: str) -> bool:
+    """Whether the file is there, and the heading in it."""
+    target, _, anchor = link.partition("#")
+    file = (ROOT / page).parent / target if target else ROOT / page
+    return file.exists() and (not anchor or anchor in anchors(file.read_text(encoding="utf-8")))
 
 
 def targets(text: str) -> Iterator[str]:
@@ -56,8 +78,7 @@ def names(text: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
-    missing = [target for target in links(read(page)) if not (ROOT / page).parent.joinpath(target).exists()]
-    assert missing == []
+    assert [link for link in links(read(page)) if not leads_somewhere(page, link)] == []
 
 
 @pytest.mark.parametrize("file", [*PAGES, *BUILD, *CODE])
@@ -82,7 +103,12 @@ def test_every_target_is_explained() -> None:
 def test_what_is_missing_would_be_noticed() -> None:
     text = "See [a](docs/none.md#b), [c](https://d.e/f), `make nothing` and\n    make some ARGS=-k\n"
     text += "but make sure of\ntests/x.py, docs/*.md, csrc/none.hpp; other.cpp."
-    assert list(links(text)) == ["docs/none.md"]
+    assert list(links(text + "[e](#f), `[g](h)`\n```\n[i](j)\n```\n")) == ["docs/none.md#b", "#f"]
+    assert not leads_somewhere("README.md", "docs/none.md")
+    assert not leads_somewhere("README.md", "docs/understanding-softmax.md#none")
+    assert leads_somewhere("README.md", "docs/understanding-softmax.md#3-too-large-overflow")
+    assert leads_somewhere("docs/understanding-softmax.zh.md", "#3-太大上溢")
+    assert anchors("# A b: `c`!\n## A b c\n```\n# no\n```\n") == {"a-b-c", "a-b-c-1"}
     assert list(targets(text)) == ["nothing", "some"]
     assert list(paths(text)) == ["docs/none.md", "tests/x.py", "csrc/none.hpp"]
     assert list(names(text)) == ["other.cpp"]

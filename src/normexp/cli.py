@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     import normexp
-    from normexp import bench, check, eval, explain, verify
+    from normexp import bench, check, eval, explain, guard, lab, verify
 
     parser = argparse.ArgumentParser(
         prog="normexp", description="The softmax family, from logits to loss: fast, accurate to the last place, proved."
@@ -66,6 +66,14 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("explain", help="explain one row of logits: each rounding on the way to the softmax")
     explain.add_arguments(command)
     command.set_defaults(run=explain.main)
+
+    command = commands.add_parser("guard", help="run a PyTorch program and watch its losses")
+    guard.add_arguments(command)
+    command.set_defaults(run=guard.main)
+
+    command = commands.add_parser("lab", help="open a page on which softmax can be broken by hand")
+    lab.add_arguments(command)
+    command.set_defaults(run=lab.main)
 
     command = commands.add_parser("config", help="print the versions, the CPU level and the number of threads")
     command.set_defaults(run=_config)

@@ -261,6 +261,19 @@ def test_peers_may_fail_but_we_may_not(brief, monkeypatch):
         timed.TimedProblem(problem, lambda what: None)
 
 
+@linux
+def test_whoever_is_too_slow_is_left_out_and_said(brief, monkeypatch, tmp_path, capsys):
+    """Who would need more than twice the time for the least number of rounds; normexp stays in any case."""
+    file = tmp_path / "figures.json"
+    monkeypatch.setattr("normexp.bench.timing.Series.expected", 5.0)  # a call; six rounds, twice 14.9 s
+    arguments = "--front", "numpy", "--shape", "48,16,300", "--json", str(file)
+    assert run(*arguments, "--seconds", "14.9") == 0
+    (problem,) = json.loads(file.read_text())["linear"]
+    assert [row["name"] for row in problem["rows"]] == ["normexp"]
+    assert problem["missing"]["NumPy, by hand"] == "a call takes 5 s: needs --seconds 15"
+    assert "needs --seconds 15" in capsys.readouterr().out
+
+
 def test_an_interruption_leaves_the_times(brief, monkeypatch, capsys):
     def interrupted(series, pairs, seconds, progress):
         for number in range(6):

@@ -168,6 +168,16 @@ KERAS_WRONG = {
         m.compile(loss=losses.CategoricalCrossentropy(from_logits=True))
         """,
     "predicted": "tf.nn.softmax_cross_entropy_with_logits(y, Sequential([Dense(3, activation='softmax')]).predict(x))",
+    "everything imported": """
+        from tensorflow.keras import *
+
+        m = models.Sequential([layers.Dense(3, activation="softmax")])
+        m.compile(loss=losses.CategoricalCrossentropy(from_logits=True))
+        """,
+    "cloned": """
+        m = keras.models.clone_model(Sequential([Dense(3, activation="softmax")]))
+        m.compile(loss=losses.CategoricalCrossentropy(from_logits=True))
+        """,
     "the backend": "K.categorical_crossentropy(y, K.softmax(x), True)",
     "built by a function": """
         def build(n):
@@ -279,6 +289,22 @@ KERAS_RIGHT = {
         m = keras.applications.ResNet50(classifier_activation=None)
         m.compile(loss=losses.CategoricalCrossentropy(from_logits=True))
         """,
+    "a training step of its own": """
+        class Net(keras.Model):
+            def call(self, x):
+                return Dense(3)(x)
+
+            def train_step(self, data):
+                x, y = data
+                return self.compiled_loss(y, tf.nn.softmax(self(x)))
+
+        Net().compile(loss="categorical_crossentropy")
+        """,
+    "clipped": "losses.binary_crossentropy(y, K.clip(Dense(1)(x), 1e-7, 1 - 1e-7))",
+    "squares by their sum": """
+        s = tf.square(Dense(3)(x))
+        losses.categorical_crossentropy(y, s / tf.reduce_sum(s, axis=-1, keepdims=True))
+        """,
     "soft labels": "losses.CategoricalCrossentropy(from_logits=True)(tf.nn.softmax(teacher), student)",
     "attention over steps": """
         i = Input((5, 8))
@@ -337,6 +363,8 @@ TF = {
         "tf.nn.softmax_cross_entropy_with_logits(logits=tf.nn.softmax(x), labels=y)",
         "tf.nn.softmax_cross_entropy_with_logits(y, tf.nn.softmax(x))",
         "tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(x), y)",  # before 1.0
+        "tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(x), tf.to_float(tf.one_hot(z, 10)))",
+        "tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(x), labels=tf.reshape(z, [-1, 10]))",
         "tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=tf.reshape(tf.nn.softmax(x), [-1, 10]))",
         "tf.compat.v1.losses.softmax_cross_entropy(y, tf.nn.softmax(x))",
         "tf.losses.sparse_softmax_cross_entropy(y, logits=tf.nn.softmax(x))",
@@ -352,6 +380,39 @@ TF = {
         "tf.distributions.Categorical(logits=tf.nn.softmax(x))",
         "class M:\n    def build(self):\n        self.out = tf.nn.softmax(x)\n\n"
         "    def loss(self):\n        self.build()\n        return tf.losses.softmax_cross_entropy(y, self.out)",
+    ],
+    "double-softmax ": [
+        """
+import functools
+
+def lazy(function):
+    name = "_" + function.__name__
+
+    @property
+    @functools.wraps(function)
+    def wrapper(self):
+        if not hasattr(self, name):
+            setattr(self, name, function(self))
+        return getattr(self, name)
+
+    return wrapper
+
+class Model:
+    def __init__(self, data, target):
+        self.data, self.target = data, target
+        self.prediction
+        self.cost
+
+    @lazy
+    def prediction(self):
+        return tf.nn.softmax(tf.layers.dense(self.data, 10))
+
+    @lazy
+    def cost(self):
+        return tf.nn.softmax_cross_entropy_with_logits(labels=self.target, logits=self.prediction)
+
+Model(x, y)
+"""
     ],
     "double-sigmoid": [
         "tf.nn.sigmoid_cross_entropy_with_logits(labels=y, logits=tf.sigmoid(x))",
@@ -395,7 +456,7 @@ TF_RIGHT = [
 
 @pytest.mark.parametrize(("name", "code"), [(name, code) for name, codes in TF.items() for code in codes])
 def test_tensorflow(name: str, code: str) -> None:
-    assert names(code, TENSORFLOW) == [name]
+    assert names(code, TENSORFLOW) == [name.strip()]
 
 
 @pytest.mark.parametrize("code", TF_RIGHT)
@@ -439,6 +500,7 @@ JAX_WRONG = {
         "optax.softmax_cross_entropy(s.apply_fn({'params': p}, x), y)",
         PROBABILITIES + "def loss(p):\n    return optax.softmax_cross_entropy(net.apply(p, x), y)\n"
         "value, grads = jax.value_and_grad(loss)(p)",
+        PROBABILITIES + "def loss(model: Net, p, x):\n    return optax.softmax_cross_entropy(model.apply(p, x), y)",
         "m = nn.Sequential([nn.Dense(8), nn.relu, nn.Dense(3), nn.softmax])\noptax.softmax_cross_entropy(m(x), y)",
         "m = nnx.Sequential(nnx.Linear(8, 3, rngs=r), nnx.softmax)\noptax.softmax_cross_entropy(m(x), y)",
         "def net(x):\n    return x, jax.nn.softmax(x)\n\n(a, b), g = jax.value_and_grad(net, has_aux=True)(x)\n"
@@ -468,7 +530,11 @@ JAX_WRONG = {
     "keepdims": ["e = jnp.exp(x - x.max())\ne / jnp.sum(e, axis=-1)", "e = jnp.exp(x - x.max())\ne / e.sum(axis=1)"],
     "naive-exp": ["jnp.exp(x) / jnp.exp(x).sum(axis=-1, keepdims=True)"],
     "log-sum-exp": ["jnp.log(jnp.sum(jnp.exp(x), axis=-1))"],
-    "mask-fill": ["jax.nn.softmax(jnp.where(mask, x, 0.0))", "jax.nn.softmax(jnp.where(mask, x, 1e-9), axis=-1)"],
+    "mask-fill": [
+        "jax.nn.softmax(jnp.where(mask, x.astype(jnp.float16), -1e9))",
+        "jax.nn.softmax(jnp.where(mask, x, 0.0))",
+        "jax.nn.softmax(jnp.where(mask, x, 1e-9), axis=-1)",
+    ],
 }
 JAX_RIGHT = [
     "optax.softmax_cross_entropy(x, jax.nn.softmax(t))",
@@ -480,6 +546,11 @@ JAX_RIGHT = [
     PROBABILITIES + "optax.softmax_cross_entropy(net.apply(v, x, method=net.raw), y)",
     PROBABILITIES + "optax.softmax_cross_entropy(net.apply(v, x, method=Net.raw), y)",
     PROBABILITIES + "optax.softmax_cross_entropy(net.apply(v, x, method='raw'), y)",
+    "class Head(nn.Module):\n    classes: int = 1\n\n    @nn.compact\n    def __call__(self, x):\n"
+    "        return nn.softmax(nn.Dense(self.classes)(x))",
+    "class Head(nn.Module):\n    logits: bool = False\n\n    @nn.compact\n    def __call__(self, x):\n"
+    "        x = nn.Dense(3)(x)\n        return x if self.logits else nn.softmax(x)\n\n"
+    "def loss(model: Head, p, x):\n    return optax.softmax_cross_entropy(model.apply(p, x), y)",
     "jax.nn.softmax(jnp.where(mask, x, -1e30))",
     "jax.nn.softmax(jnp.where(mask, x, -jnp.inf))",
     "jax.nn.softmax(jnp.where(jnp.isnan(x), 0.0, x))",

@@ -233,6 +233,8 @@ def test_the_page_is_small_and_says_the_same():
     html = e._repr_html_()
     assert len(html) < 30_000
     assert "<script" not in html
+    assert "<small>wrong</small>" in html
+    assert "wrong ULP" not in html
     root = ElementTree.fromstring(html)
     assert root.attrib["class"] == "normexp-explain"
     words = " ".join("".join(root.itertext()).split())

@@ -17,8 +17,8 @@ import normexp.torch as nxt
 # N, H, V: one chunk; more rows than features; more rows than the budget holds, of few features and of many.
 SHAPES = [(256, 64, 1000), (2048, 128, 5000), (64, 512, 20_000), (4096, 64, 12_000), (1024, 512, 8000)]
 SPREADS = (1.0, 5.0)  # of the logits
-# Errors of sums are like dice; sums that are alike are within this of each other.
-LUCK = 1.02
+# float32 errors are those of sums in another order, by the same library: another processor may throw the dice again.
+LUCK = {torch.float32: 1.002, torch.bfloat16: 1.0, torch.float16: 1.0}
 
 
 def by_pytorch(x: Tensor, weight: Tensor, target: Tensor, bias: Tensor, reduction: str) -> Tensor:
@@ -62,13 +62,39 @@ def test_errors_are_no_larger_than_pytorchs(shape: tuple[int, int, int], dtype: 
         exact = results(by_pytorch, *(a.double() if a.is_floating_point() else a for a in arguments))
         each, mean, *gradients = errors(results(by_normexp, *arguments), exact)
         their_each, their_mean, *their_gradients = errors(results(by_pytorch, *arguments), exact)
+        print(f"{dtype} {shape} spread {spread:g}: rows' losses, gradients by hidden, weight, bias")  # with pytest -s
+        print(
+            *(f"{e:.1e}" for e in (each, *gradients)), "PyTorch", *(f"{e:.1e}" for e in (their_each, *their_gradients))
+        )
         for ours, theirs in zip((each, *gradients), (their_each, *their_gradients), strict=True):
-            assert ours <= LUCK * theirs, (spread, gradients, their_gradients)
+            assert ours <= LUCK[dtype] * theirs, (spread, gradients, their_gradients)
         # A mean may be right by luck: then by the last place of ours.
         assert mean <= max(their_mean, 2.0**-24), spread
         if dtype != torch.float32:
             assert each <= their_each / 10, spread
             assert mean <= max(their_mean / 10, 2.0**-22), spread
+
+
+@pytest.mark.parametrize("rows_that_count", [4096, 3000])
+def test_gradients_by_weights_in_bfloat16_that_are_added_up(rows_that_count: int) -> None:
+    """Of a dozen sums: what comes to labels must not swallow the small parts that come after it."""
+    x, weight, target, bias = problem((4096, 128, 12_000), 1.0, torch.bfloat16)
+    target[rows_that_count:] = -100
+
+    def gradient(function: Callable[..., Tensor], dtype: torch.dtype) -> Tensor:
+        leaf = weight.detach().to(dtype).requires_grad_()
+        (found,) = torch.autograd.grad(function(x.to(dtype), leaf, target, bias.to(dtype), "mean"), leaf)
+        return found
+
+    def in_small_chunks(x: Tensor, weight: Tensor, target: Tensor, bias: Tensor, reduction: str) -> Tensor:
+        return nxt.linear_cross_entropy(
+            x, weight, target, linear_bias=bias, reduction=reduction, memory_budget=10 * 2**20
+        )
+
+    exact = [gradient(by_pytorch, torch.float64)]
+    (ours,) = errors([gradient(in_small_chunks, torch.bfloat16)], exact)
+    (theirs,) = errors([gradient(by_pytorch, torch.bfloat16)], exact)
+    assert ours <= theirs
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)

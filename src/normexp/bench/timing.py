@@ -158,6 +158,11 @@ class Series(Times):
         return {i: min(t, *(way[i] for way in others)) if others else t for i, t in first.items() if _all(i, others)}
 
     @property
+    def expected(self) -> float:
+        """What a call took while this was set up, in seconds."""
+        return sum(way.expected for way in self._ways.values())
+
+    @property
     def taken(self) -> tuple[Series, ...]:
         """Itself."""
         return (self,)
@@ -206,6 +211,7 @@ class _Way:
         self._repeats = 1
         while (expected := self._time(self._repeats)) * self._repeats < _SAMPLE_SECONDS:
             self._repeats *= 2
+        self.expected = expected
         self._settles = settle > 0 and expected < _LONG_CALL_SECONDS
 
     def sample(self, number: int) -> None:

@@ -59,6 +59,8 @@ def _keeping(made: Tensor, op: ast.operator, left: Value, right: Value, one: Ten
     if one.kind is Kind.LOGITS and isinstance(op, _LINEAR):
         if _is_log_sum_exp_of(one, other) and isinstance(op, ast.Sub):
             return made.but(kind=Kind.LOG_PROBABILITIES, sizes=one.sizes, trace=one.trace)
+        if isinstance(op, ast.Div) and other.term.operation == "sum" and other.term.part(0) == one.term:
+            return made  # divided by their sum, they may be meant as probabilities
         # Scaled by whatever, logits are still no log-probabilities; a sum of logits is, a sum with anything may be.
         if isinstance(right, Constant) or other.kind is Kind.LOGITS or isinstance(op, ast.Mult | ast.Div):
             return _as(made, one)

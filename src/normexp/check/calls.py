@@ -6,7 +6,7 @@ import ast
 from typing import Final
 
 from normexp.check.join import join_all
-from normexp.check.libraries import registry
+from normexp.check.libraries import methods, registry
 from normexp.check.libraries.call import Call
 from normexp.check.machine import Arguments, Flow
 from normexp.check.objects import Objects
@@ -76,7 +76,7 @@ class Calls(Objects):
             case Made():
                 return registry.call_made(Call(self, callee.name, place, frame, arguments, callee))
             case Method(receiver=receiver, name=name):
-                return registry.call_method(Call(self, name, place, frame, arguments, receiver))
+                return methods.call_method(Call(self, name, place, frame, arguments, receiver))
             case OneOf(options=options):
                 return self._call_each(options, arguments, place, frame)
             case Tensor(term=known):
@@ -90,6 +90,8 @@ class Calls(Objects):
             results.append(self.call(option, arguments, place, frame))
             return Flow.NEXT
 
+        # Nobody calls None: a test has been made before.
+        options = tuple(option for option in options if option != NONE)
         self.branch([lambda option=option: path(option) for option in options], frame)  # type: ignore[misc]
         return join_all(results)
 
@@ -224,9 +226,10 @@ class Calls(Objects):
     def enter(self, function: Function, receiver: Value | None) -> None:
         """Go through a function that nothing calls: of its arguments nothing is known."""
         node = function.node.args
-        parameters = (*node.posonlyargs, *node.args, *node.kwonlyargs)
-        names = [each.arg for each in parameters]
-        values: dict[str, Value] = {each.arg: self._annotated(each.annotation, function) for each in parameters}
+        names = [each.arg for each in (*node.posonlyargs, *node.args, *node.kwonlyargs)]
+        values: dict[str, Value] = {}
+        for each in (*node.posonlyargs, *node.args, *node.kwonlyargs):
+            values[each.arg] = self.typical(each.annotation, function.scope) or Tensor()
         if receiver is not None and names:
             values[names[0]] = receiver
         for name, default in function.defaults.items():
@@ -234,20 +237,8 @@ class Calls(Objects):
                 values[name] = default
         self.call_function(function, Arguments((), values, True), None, receiver)
 
-    def _annotated(self, annotation: ast.expr | None, function: Function) -> Value:
-        """Give what an argument is said to be, if that is a class of the code under check or a criterion."""
-        if isinstance(annotation, ast.Name | ast.Attribute):
-            frame = Frame(function.scope)
-            said = self.evaluate(annotation, frame)
-            if isinstance(said, Class):
-                instances = self.examples(said)
-                return instances[0] if instances else Tensor()
-            if isinstance(said, Library) and said.name.startswith("torch.nn.") and said.name.endswith("Loss"):
-                return self.call(said, Arguments(), Place(frame.source, annotation), frame)
-        return Tensor()
-
-    def examples(self, cls: Class) -> list[Instance]:
-        """Give instances of a class: those that were met, or one made from unknown arguments."""
+    def typical(self, node: ast.expr | None, scope: Scope) -> Value | None:
+        """Give what an annotation says of an argument, if it says enough."""
         raise NotImplementedError
 
     def skip(self, frame: Frame) -> None:  # noqa: D102

@@ -9,7 +9,7 @@ from typing import Final
 from normexp.check.arithmetic import arithmetic, compare
 from normexp.check.comprehensions import Comprehensions
 from normexp.check.folding import fold
-from normexp.check.join import join, join_all
+from normexp.check.join import choice, join, join_all
 from normexp.check.machine import Arguments
 from normexp.check.scope import BUILTINS, Frame, Scope
 from normexp.check.source import Source
@@ -173,7 +173,7 @@ class Expressions(Comprehensions):
         known = truth(self.evaluate(node.test, frame))
         if known is not None:
             return self.evaluate(node.body if known else node.orelse, frame)
-        return join(self.evaluate(node.body, frame), self.evaluate(node.orelse, frame))
+        return choice([self.evaluate(node.body, frame), self.evaluate(node.orelse, frame)])
 
     def _tuple(self, node: ast.Tuple, frame: Frame) -> Value:
         return Tuple(self._displayed(node.elts, frame))

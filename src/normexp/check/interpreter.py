@@ -12,6 +12,7 @@ from typing import Final
 from normexp.check.calls import Calls
 from normexp.check.event import Event
 from normexp.check.finding import Note
+from normexp.check.join import join_all
 from normexp.check.libraries import registry
 from normexp.check.machine import Arguments, OutOfSteps
 from normexp.check.memory import Memory
@@ -19,7 +20,7 @@ from normexp.check.project import Project
 from normexp.check.scope import Frame, Home, Scope
 from normexp.check.source import Source
 from normexp.check.terms import term
-from normexp.check.values import Class, Constant, Function, Instance, Library, ModuleValue, Place, Tensor, Value
+from normexp.check.values import Class, Constant, Function, Instance, Library, Made, ModuleValue, Place, Tensor, Value
 
 # Of expressions and statements; a second has some 200,000. Real files need a few thousand.
 STEPS_OF_A_FILE: Final = 150_000
@@ -122,14 +123,14 @@ class Interpreter(Calls):
             at += 1
             if isinstance(value, Class):
                 if value.node.name not in mentioned:
-                    yield partial(self.examples, value)
+                    yield partial(self._instances, value)
                 for name, method in list(value.attributes.items()):
                     if isinstance(method, Function) and method.name == name and name not in mentioned:
                         yield partial(self._enter_method, value, method)
             elif value.name not in mentioned and not value.scope.of_class:
                 yield partial(self._enter_once, value, None)
 
-    def examples(self, cls: Class) -> list[Instance]:  # noqa: D102
+    def _instances(self, cls: Class) -> list[Instance]:
         if not cls.instances:
             self._generic(cls)
         return cls.instances[:2]
@@ -141,9 +142,31 @@ class Interpreter(Calls):
         init = self.find_method(cls, "__init__")
         if init is None:
             self.instantiate_base(instance, Arguments((), {}, True), Place(cls.scope.home.source, cls.node))
+            self._forget_fields(instance)
         else:
             self.enter(init, instance)
         self.set_up(instance)
+
+    def _forget_fields(self, instance: Instance) -> None:
+        """Know nothing of what a dataclass was made with: its defaults need not hold."""
+        for each in instance.cls.node.body:
+            if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
+                default = instance.cls.attributes.get(each.target.id)
+                if not isinstance(default, Function | Class | Library | Made):
+                    self.memory.write(instance.attributes, each.target.id, Tensor())
+
+    def typical(self, node: ast.expr | None, scope: Scope) -> Value | None:
+        """Give what an annotation names: an instance of a model of the code under check, or a criterion."""
+        frame = Frame(scope)
+        cls = self.evaluate(node, frame) if isinstance(node, ast.Name | ast.Attribute) else None
+        if isinstance(cls, Library) and cls.name.startswith("torch.nn.") and cls.name.endswith("Loss"):
+            return self.call(cls, Arguments(), Place(frame.source, node), frame) if node is not None else None
+        if not isinstance(cls, Class) or not any(
+            self.find_method(cls, name) for name in ("forward", "__call__", "call")
+        ):
+            return None
+        self._instances(cls)
+        return join_all(list(cls.instances))
 
     def _enter_once(self, function: Function, receiver: Value | None) -> None:
         if function.node not in self.entered:
@@ -155,7 +178,7 @@ class Interpreter(Calls):
         if method.role == "staticmethod":
             self.enter(method, None)
             return
-        for receiver in [cls] if method.role == "classmethod" else self.examples(cls):
+        for receiver in [cls] if method.role == "classmethod" else self._instances(cls):
             self.enter(method, receiver)
 
     def _inherited(self, source: Source, called: frozenset[str]) -> Iterator[Callable[[], object]]:
@@ -187,7 +210,7 @@ class Interpreter(Calls):
         return self._attributes[function.node]
 
     def _enter_inherited(self, cls: Class, method: Function) -> None:
-        for receiver in self.examples(cls):
+        for receiver in self._instances(cls):
             self.enter(method, receiver)
 
     def _again(self, source: Source) -> Iterator[Callable[[], object]]:

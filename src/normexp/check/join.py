@@ -9,10 +9,13 @@ from normexp.check.values import (
     NONE,
     OPEN,
     Bound,
+    Class,
     Constant,
     Dictionary,
+    Function,
     Instance,
     Kind,
+    Library,
     List,
     Made,
     OneOf,
@@ -124,6 +127,17 @@ def _same_site(one: Value, other: Value) -> bool:
     if isinstance(one, Bound) and isinstance(other, Bound):
         return one.function is other.function and _same_site(one.receiver, other.receiver)
     return False
+
+
+def choice(values: list[Value]) -> Value:
+    """Join what branches chose: where one chose None and another an object, whoever reads it asks which it is."""
+    objects = [
+        value for value in values if isinstance(value, Function | Class | Library | Made | Instance | Bound | OneOf)
+    ]
+    joined = join_all(values)
+    if NONE in values and objects and not isinstance(joined, Tensor):
+        return OneOf(tuple(dict.fromkeys((*_each(joined), NONE))))
+    return joined
 
 
 def join_all(values: list[Value]) -> Value:

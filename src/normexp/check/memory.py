@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
-from normexp.check.join import join, join_items
+from normexp.check.join import choice, join, join_items
 from normexp.check.signatures import telling
+from normexp.check.values import NONE
 
 Table: TypeAlias = dict[Any, Any]
 Changes: TypeAlias = dict[tuple[int, Any], tuple[Table, Any, Any]]
@@ -84,6 +85,8 @@ class Memory:
             joined = present[0]
             for value in present[1:]:
                 joined = _join(joined, value)
+            if any(branch[place][2] == NONE for branch in branches if place in branch):
+                joined = choice(present)  # a branch has chosen None
             if table.get(key, _MISSING) is not joined:
                 self.bind(table, key, joined)
 

@@ -6,7 +6,7 @@ import ast
 from typing import Final
 
 from normexp.check.join import join, join_all
-from normexp.check.libraries import registry
+from normexp.check.libraries import methods, registry
 from normexp.check.machine import Arguments
 from normexp.check.scope import Frame, Scope
 from normexp.check.shapes import subscript
@@ -61,7 +61,7 @@ class Objects(Statements):
             case Made():
                 return value.attributes[name] if name in value.attributes else registry.attribute(value, name)
             case OneOf(options=options):
-                return join_all([self.attribute(option, name, frame) for option in options])
+                return join_all([self.attribute(option, name, frame) for option in options if option != NONE])
             case Tensor() if registry.is_method(name):
                 return registry.read(value, name) or Method(value, name)
             case Tensor():
@@ -94,7 +94,7 @@ class Objects(Statements):
             return Bound(found, instance.cls if found.role == "classmethod" else instance)
         if found is not None:
             return found
-        if name in registry.OF_MODULES:
+        if name in methods.OF_MODULES:
             return Method(instance, name)
         getter = self.find_method(instance.cls, "__getattr__")
         return Tensor(term=term("attribute", id(instance), name)) if getter is None else Tensor()
@@ -271,13 +271,17 @@ class Objects(Statements):
 
     def _decorated(self, function: Function, value: Value, decorator: ast.expr, frame: Frame) -> Value:
         name = decorator.id if isinstance(decorator, ast.Name) else getattr(decorator, "attr", "")
-        if name in ("staticmethod", "classmethod", "property", "cached_property"):
-            function.role = "property" if name == "cached_property" else name
+        if name in ("staticmethod", "classmethod", "property", "cached_property", "lazy_property"):
+            function.role = "property" if name.endswith("property") else name
         elif name in ("setter", "getter", "deleter"):
             return frame.scope.names.get(function.name, value)
         else:
             # What wraps a function mostly leaves alone what it returns.
-            self.evaluate(decorator, frame)
+            wrapper = self.evaluate(decorator, frame)
+            if isinstance(decorator, ast.Call):
+                wrapper = self.evaluate(decorator.func, frame)
+            if isinstance(wrapper, Function) and _makes_property(wrapper.node):
+                function.role = "property"
         return value
 
     def _class(self, node: ast.ClassDef, frame: Frame) -> None:
@@ -287,6 +291,11 @@ class Objects(Statements):
         self.remember(cls, frame)
         self.memory.bind(frame.scope.names, node.name, cls)
         self.execute(node.body, Frame(scope, frame.function, cls))
+
+
+def _makes_property(node: ast.AST) -> bool:
+    """Tell whether a decorator of the code under check makes properties, as those do that compute a value once."""
+    return any(isinstance(part, ast.Name) and part.id == "property" for part in ast.walk(node))
 
 
 def subscript_first(value: Tensor) -> Tensor:

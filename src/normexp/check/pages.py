@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -15,10 +17,20 @@ _FIXES: Final = {
     "unsafe": "`--fix --unsafe-fixes` repairs what it can. It changes what the program computes: read the change.",
 }
 
+# The sections of docs/understanding-softmax.md that tell what a rule is about.
+_TOLD: Final = {
+    "double-softmax": "8. One softmax too many",
+    "log-of-softmax": "6. The logarithm",
+    "log-sum-exp": "5. The shift",
+    "mask-fill": "9. What to write",
+    "naive-exp": "3. Too large: overflow",
+    "nll-on-probs": "7. The loss and its gradient",
+}
+
 
 def page(rule: Rule) -> str:
     """Write the page of a rule, in Markdown."""
-    references = "\n".join(f"- [{title}]({address})" for title, address in rule.references)
+    references = "\n".join(f"- [{title}]({address})" for title, address in (*_told(rule), *rule.references))
     return f"""\
 # {rule.code} {rule.name}
 
@@ -47,6 +59,12 @@ To allow one expression: `# normexp: ignore[{rule.name}]` on its first or its la
 
 {references}
 """
+
+
+def _told(rule: Rule) -> Iterator[tuple[str, str]]:
+    if section := _TOLD.get(rule.name):
+        anchor = re.sub(r"[^a-z0-9 ]", "", section.lower()).replace(" ", "-")
+        yield f"Understanding softmax, {section}", f"../understanding-softmax.md#{anchor}"
 
 
 def table() -> str:

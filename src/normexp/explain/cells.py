@@ -119,14 +119,20 @@ def marks(
     return found
 
 
-def near_errors(form: Format, got: Array, truth: Truth) -> NDArray[np.float64]:
-    """Return the error of each number in ULP, as far as 64 bits tell."""
-    x = got.astype(np.longdouble)
+def near_errors(form: Format, got: Mapping[str, Array], truth: Truth) -> dict[str, NDArray[np.float64]]:
+    """Return the error of each number of each route in ULP, as far as 64 bits tell."""
+    near, unit = truth.near, form.unit(truth.near)
+    undefined, too_large = np.isnan(near), np.abs(near) > form.largest
+    errors = {}
     with np.errstate(all="ignore"):
-        error = np.abs(x - truth.near) / form.unit(truth.near)
-        beyond = np.isinf(x) & (np.abs(truth.near) > form.largest) & (np.sign(x) == np.sign(truth.near))
-        same = (x == truth.near) | beyond | (np.isnan(x) & np.isnan(truth.near))
-    return np.where(same, 0, np.where(np.isnan(error), np.inf, error)).astype(np.float64)
+        for route, values in got.items():
+            x = values.astype(np.longdouble)
+            error = (np.abs(x - near) / unit).astype(np.float64)
+            error[np.isnan(error)] = np.inf
+            beyond = too_large & np.isinf(x) & ((x > 0) == (near > 0))
+            error[(x == near) | beyond | (undefined & np.isnan(x))] = 0
+            errors[route] = error
+    return errors
 
 
 def lines(

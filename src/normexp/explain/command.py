@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "One row of logits on three ways to the softmax, each operation rounded to the format, beside exact values: "
         "where a number overflows, underflows, loses digits or dies in the gradient."
     )
-    parser.add_argument("values", metavar="VALUES", nargs="*", help="the logits: -1000 0 1e3, -inf; or with commas")
+    parser.add_argument(
+        "values", metavar="VALUES", nargs="*", help="the logits: -1000 0 1e3, -inf (no nan), or with commas"
+    )
     parser.add_argument("--target", metavar="K", help="the class (counting from 0) that the loss is taken against")
     parser.add_argument("--dtype", metavar="DTYPE", help=f"{', '.join(NAMES)} (default: the file's, or float32)")
     parser.add_argument("--temperature", metavar="T", help="divide the logits by this (default: 1)")

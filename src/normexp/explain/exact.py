@@ -179,15 +179,15 @@ class Exact:
         minus_others = self._row.cross_entropy_grad(self._label, [t])[0]
         with ctx.workprec(_BITS):
             exps = [v.exp() for v in p]
-            total = sum(exps, arb(0))
-            mean = sum((a * b for j, (a, b) in enumerate(zip(p, exps, strict=True)) if j != t), arb(0)) / total
+            others = sum(_without(exps, t), arb(0))
+            total = others + exps[t]
+            mean = sum(_without([a * b for a, b in zip(p, exps, strict=True)], t), arb(0)) / total
             q_t = exps[t] / total
-            loss = sum((exps[j] for j in range(len(p)) if j != t), arb(0)) / exps[t]
-            loss = loss.log1p()
+            loss = (others / exps[t]).log1p()
         i = self._rival
 
         def rival() -> arb:
-            rest = (p[j] * (exps[i] - exps[j]) for j in range(len(p)) if j not in (t, i))
+            rest = (a * (exps[i] - b) for a, b in zip(_without(p, t, i), _without(exps, t, i), strict=True))
             return p[i] * (p[t] * (exps[i] / total - q_t + 1) + sum(rest, arb(0)) / total)
 
         def gradient(places: list[int]) -> list[arb]:
@@ -220,6 +220,13 @@ class Exact:
             tied[t] = False
             value[tied] = p[i] * (p[t] * (q[i] - q[t] + 1) + rest.sum())
         return np.asarray(value)
+
+
+def _without(values: list[arb], *places: int) -> list[arb]:
+    kept = values.copy()
+    for place in sorted(places, reverse=True):
+        del kept[place]
+    return kept
 
 
 def _exp(d: arb) -> arb:

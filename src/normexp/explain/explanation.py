@@ -161,10 +161,7 @@ def explanation(given: NDArray[np.longdouble], name: str, temperature: float, ta
     exact = Exact(x.astype(np.float64), temperature, target)
     computed = compute(form, x, temperature, target)
     truths = {key: exact.near(key) for key in computed.stages}
-    errors = {
-        key: {route: near_errors(form, got, truths[key]) for route, got in routes.items()}
-        for key, routes in computed.stages.items()
-    }
+    errors = {key: near_errors(form, routes, truths[key]) for key, routes in computed.stages.items()}
     found = {
         key: {
             route: marks(form, got, truths[key], errors[key][route], key in GRADIENTS) for route, got in routes.items()
@@ -200,7 +197,9 @@ def _choose(
     for key in _TOLD:
         for route, marked in found.get(key, {}).items():
             for mark, places in marked.items():
-                if np.isin(list(reasons), places).any():
+                there = np.zeros(x.size, bool)
+                there[places] = True
+                if there[list(reasons)].any():
                     continue
                 # The worst of those that lost digits, and otherwise the largest, which matters most.
                 size = errors[key][route] if mark == "L" else np.abs(truths[key].near)

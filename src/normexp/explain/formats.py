@@ -77,10 +77,7 @@ class Format:
     def nearest(self, value: Extended) -> Array:
         """Round each value to the nearest number of this format, ties to even, once."""
         exponent = self._unit_exponent(value)
-        rounded = np.ldexp(np.rint(np.ldexp(value, -exponent)), exponent)
-        beyond = np.abs(rounded) >= np.ldexp(np.longdouble(1), self._beyond)
-        rounded = np.where(beyond, np.copysign(np.inf, value), rounded)
-        return np.asarray(rounded).astype(np.float64).astype(self.dtype)
+        return self._scaled(np.rint(np.ldexp(value, -exponent)), exponent)
 
     def exp(self, x: Array) -> Array:
         """Return the exponential of each number, correctly rounded."""
@@ -93,8 +90,11 @@ class Format:
     def states(self, x: Array) -> NDArray[np.int8]:
         """Say of each number what kind it is: its place in `STATES`."""
         size = np.abs(x.astype(np.float64))
-        kinds = [size >= self.smallest_normal, size > 0, size == 0, np.isnan(size)]
-        return np.where(np.isinf(size), 3, np.select(kinds, [0, 1, 2, 4])).astype(np.int8)
+        kinds = (size < self.smallest_normal).astype(np.int8)
+        kinds[size == 0] = 2
+        kinds[size == np.inf] = 3
+        kinds[np.isnan(size)] = 4
+        return kinds
 
     def _unit_exponent(self, value: Extended) -> NDArray[np.int64]:
         finite = np.where(np.isfinite(value), value, np.longdouble(1))
@@ -106,11 +106,22 @@ class Format:
         given = x.astype(np.longdouble)
         with np.errstate(all="ignore"):
             value = function(given)
-            low, high = self.nearest(value * (1 - _DOUBT)), self.nearest(value * (1 + _DOUBT))
-        doubtful = np.flatnonzero((low != high) & np.isfinite(given) & ~np.isnan(low))
-        for i in doubtful:
-            low[i] = self._nearest_of(exactly, float(given[i]))
-        return low
+            exponent = self._unit_exponent(value)
+            units = np.ldexp(value, -exponent)
+            whole = np.rint(units)
+            # Where its own error reaches the point half-way to the next number.
+            doubtful = np.abs(units - whole) + _DOUBT * np.abs(units) >= 0.5
+        result = self._scaled(whole, exponent)
+        for i in np.flatnonzero(doubtful & np.isfinite(given)):
+            result[i] = self._nearest_of(exactly, float(given[i]))
+        return result
+
+    def _scaled(self, whole: Extended, exponent: NDArray[np.int64]) -> Array:
+        """Return whole * 2**exponent, rounded already; infinite from the number on that would follow the largest."""
+        value = np.asarray(np.ldexp(whole, exponent))
+        value[value >= np.ldexp(np.longdouble(1), self._beyond)] = np.inf
+        value[value <= -np.ldexp(np.longdouble(1), self._beyond)] = -np.inf
+        return value.astype(np.float64).astype(self.dtype)
 
     def _nearest_of(self, exactly: Callable[[arb], arb], x: float) -> float:
         """Round one exact value, which is never half-way between two numbers (Lindemann-Weierstrass)."""

@@ -65,13 +65,7 @@ def _table(stage: Stage) -> Markup:
 
 
 def _row(stage: Stage, line: Line) -> Markup:
-    cells = [line.cells[route] for route in stage.marked]
-    parts = [
-        element(
-            "td", say(cell.value), " ", _mark(cell.mark), element("small", f"{ulp(cell.ulp)} ULP"), class_=cell.mark
-        )
-        for cell in cells
-    ]
+    parts = [_cell(line.cells[route]) for route in stage.marked]
     return element("tr", element("th", line.label, scope="row"), *parts, element("td", line.exact))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any, SupportsIndex
@@ -19,23 +20,34 @@ class BadRowError(ValueError):
 
 
 def is_value(text: str) -> bool:
-    """Whether a word of the command line is one or more numbers, however they are written."""
-    try:
-        return bool(parsed([text]))
-    except BadRowError:
-        return False
+    """Whether a word of the command line is one or more numbers, however written (-nan too, which is refused later)."""
+    values = [_number(part) for part in _parts(text)]
+    return bool(values) and None not in values
 
 
 def parsed(texts: Sequence[str]) -> list[float]:
-    """Read numbers, apart or with commas between them."""
+    """Read numbers, apart or with commas between them; nan is none that anybody means to type."""
     values = []
     for text in texts:
-        for part in text.replace(",", " ").replace("[", " ").replace("]", " ").split():
-            try:
-                values.append(float(part))
-            except ValueError:
-                raise BadRowError(f"{part!r} is no number") from None
+        for part in _parts(text):
+            value = _number(part)
+            if value is None or math.isnan(value):
+                raise BadRowError(f"{part!r} is no number")
+            if math.isinf(value) and "inf" not in part.lower():
+                raise BadRowError(f"{part!r} is beyond the largest float64, {sys.float_info.max:.4g}")
+            values.append(value)
     return values
+
+
+def _parts(text: str) -> list[str]:
+    return text.replace(",", " ").replace("[", " ").replace("]", " ").split()
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def from_file(path: str, row: int | None) -> Array:
@@ -70,7 +82,7 @@ def from_file(path: str, row: int | None) -> Array:
     except BadInputError as error:
         raise BadRowError(str(error)) from None
     except OSError as error:
-        raise BadRowError(f"cannot read {path}: {error.strerror or error}") from None
+        raise BadRowError(f"cannot read {path or repr(path)}: {error.strerror or error}") from None
 
 
 def _check_stored(path: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

@@ -12,6 +12,7 @@ except ImportError:
 if not hasattr(_torch.Tensor, "__dlpack_c_exchange_api__"):
     raise ImportError(f"normexp.torch needs PyTorch 2.10 or newer, not {_torch.__version__}")
 
+from normexp.guard.api import guard as guard
 from normexp.torch._dispatcher import accelerated as accelerated
 from normexp.torch._dispatcher import disable as disable
 from normexp.torch._dispatcher import enable as enable
@@ -45,6 +46,7 @@ __all__ = [
     "cross_entropy",
     "disable",
     "enable",
+    "guard",
     "linear_cross_entropy",
     "log_softmax",
     "logsumexp",

@@ -14,6 +14,7 @@ from normexp._arrays import Array, as_integer, as_number
 from normexp._block_loss import BlockLoss, LogitOptions
 from normexp._blocks import Blocks, as_budget, blocks_of, cut
 from normexp._targets import divided, mean_divisor
+from normexp.torch._linear_labels import LabelShares
 from normexp.torch._linear_products import InBlocks, Rounded, products_of, turn
 from normexp.torch._tensors import MEAN, NONE
 
@@ -119,12 +120,12 @@ class _Sweep:
         self.count = len(self.x) if self.kept is None else len(self.kept)
         options = LogitOptions(settings.temperature, settings.softcap, settings.z_loss)
         plain_loss = options == LogitOptions() and settings.label_smoothing == 0 and not self.target.is_floating_point()
-        self.products = products_of(self.weight, bias, self.count, plain_loss)
+        self.budget = as_budget(settings.memory_budget, len(self.x) * len(self.weight) * self.weight.element_size())
+        chunk = self.budget // max(1, len(self.weight) * self.weight.element_size())
+        self.products = products_of(self.weight, bias, self.count, chunk, plain_loss)
         wide = self.products.wide
         self.class_weight = problem.weights()
         self.loss = BlockLoss(options, self.class_weight, settings.label_smoothing, self.products.axis)
-        logits = len(self.x) * len(self.weight)
-        self.budget = as_budget(settings.memory_budget, logits * self.weight.element_size())
         fits = self._blocks().chunk >= self.count
         self.within = self._rows_within() if wanted[1] and not fits else 0
         dtype = self.weight.dtype
@@ -134,18 +135,21 @@ class _Sweep:
         self.bias = None if bias is None else bias.to(wide)
         self.each = torch.zeros(len(self.x), dtype=wide) if settings.reduction == NONE else None
         self.by_input = torch.zeros(self.x.shape, dtype=self.x.dtype) if wanted[0] else None
-        self.by_weight = torch.zeros(self.weight.shape, dtype=dtype) if wanted[1] else None
+        # The first chunk writes it, unless there is none, or sums are in float32.
+        make = torch.empty if self.count and dtype == self.weight.dtype else torch.zeros
+        self.by_weight = make(self.weight.shape, dtype=dtype) if wanted[1] else None
         self.by_bias = torch.zeros(len(self.weight), dtype=torch.float64) if wanted[2] else None
+        self.shares = None
+        if wanted[1] and not fits and dtype.itemsize < wide.itemsize and not self.target.is_floating_point():
+            every = slice(None) if self.kept is None else self.kept
+            self.shares = LabelShares(self.x[every], self.target[every], wide)
 
     def _rows_within(self) -> int:
         """How many rows' logits are held where the gradient by the weights will be: up to one for each feature."""
         features, itemsize = self.weight.shape[1], self.weight.element_size()
-        if self.products.held != self.weight.dtype:
-            return 0
         # Where rows are left out, those that count are gathered.
         most = features if self.kept is None else min(features, self.budget // (4 * max(features, 1) * itemsize))
-        # Rows that are brought there from memory of their own gain nothing if they are one chunk anyway.
-        return min(self.count, most) if self.products.axis == 0 or most > self._blocks().chunk else 0
+        return self.products.rows_within(min(self.count, most), self._blocks().chunk)
 
     def _has_room_to_widen(self) -> bool:
         """Whether the gradient by the weights is added up in float32: of half types, if half of the budget has room."""
@@ -176,7 +180,10 @@ class _Sweep:
                 self.products.hand_over(columns)
             del room
             self.products.forget()  # what it holds, the copies of panels may take
-            self._bring_to_input(slice(0, self.within), self.by_weight[:, : self.within].t())
+            gradient = self.by_weight[:, : self.within].t()
+            self._bring_to_input(slice(0, self.within), gradient)
+            if self.shares is not None:
+                self.shares.take(slice(0, self.within), gradient)
             turn(self.by_weight, self.x[self._which(slice(0, self.within))], self.budget // 2)
         blocks = self._blocks()
         pieces = list(cut(self.within, self.count, blocks.chunk))
@@ -184,16 +191,20 @@ class _Sweep:
         for rows in pieces:
             loss += self._chunk(rows, self._part(room, rows), blocks.loss)
             self._bring_to_input(rows, self.products.rows())
+            if self.shares is not None:
+                self.shares.take(rows, self.products.rows())
             if self.by_weight is not None:
                 self.products.add_by_weight(self.by_weight, first=rows.start == 0)
+        if self.shares is not None and self.by_weight is not None:
+            self.products.forget()
+            del room
+            self.shares.add_to(self.by_weight, self.budget // 2)
         return loss
 
     def _room(self, pieces: list[slice]) -> Tensor:
         """Return memory for the logits of the largest piece."""
-        most = max((piece.stop - piece.start for piece in pieces), default=0)
-        held = self.products.held
-        # NumPy asks the system for large pages (Linux), PyTorch does not: logits class by class touch one page each.
-        return torch.from_numpy(np.empty(most * len(self.weight) * held.itemsize, np.uint8)).view(held)
+        most = max((piece.stop - piece.start for piece in pieces), default=1)
+        return _large(most * len(self.weight), self.products.held)
 
     def _part(self, room: Tensor, rows: slice) -> Tensor:
         """Return what these rows need of it."""
@@ -237,7 +248,7 @@ class _Sweep:
         if self.each is not None and each is not None:
             self.each[rows] = each
         if self.by_bias is not None:
-            self.by_bias += products.room.sum(0, dtype=products.wide)
+            self._add_to_bias(products.room, 0, products.wide)
         return loss
 
     def _block(self, products: InBlocks, block: slice, rows: slice | Tensor) -> float:
@@ -256,16 +267,27 @@ class _Sweep:
             factors = self.upstream[rows].to(logits.dtype)
             logits *= factors.unsqueeze(1) if products.axis else factors
         if self.by_bias is not None:
-            self.by_bias += logits.sum(1 - products.axis)
+            self._add_to_bias(logits, 1 - products.axis, products.wide)
         if self.any_wanted:
             products.keep(block, logits)
         return loss
+
+    def _add_to_bias(self, gradient: Tensor, rows: int, dtype: torch.dtype) -> None:
+        """Add up the gradient by logits over its axis of rows: 64 rows in floats, those sums in doubles."""
+        assert self.by_bias is not None
+        for part in torch.split(gradient, 64, dim=rows):
+            self.by_bias += part.sum(rows, dtype=dtype)
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Return them in the dtype of the arguments."""
         dtype = self.x.dtype
         by_weight = None if self.by_weight is None else self.by_weight.to(dtype)
         return self.by_input, by_weight, None if self.by_bias is None else self.by_bias.to(dtype)
+
+
+def _large(elements: int, dtype: torch.dtype) -> Tensor:
+    """Return memory as NumPy takes it: on large pages (Linux); logits class by class touch a page of PyTorch's each."""
+    return torch.from_numpy(np.empty(elements * dtype.itemsize, np.uint8)).view(dtype)
 
 
 def _rows_that_count(target: Tensor, ignore_index: int) -> Tensor | None:

@@ -1,10 +1,10 @@
 """The three products of linear_cross_entropy, chunk by chunk, by dtype. All of them are PyTorch's.
 
-float32 logits are held class by class, (V, n). Products with few rows are faster that way: MKL copies the weights into
-another order for every product, so that ``h @ W.T`` and ``g @ W`` run at 91 and 86 GFLOP/s for n = 112 rows of 2048
-features, and their transposes at 146 and 155 (two cores of Zen 4; 180 and 190 for a thousand rows).
+Logits are held row by row, (n, V), which suits the engine best, or class by class, (V, n), where a chunk would have but
+few rows: MKL copies the weights into another order for every product, so that ``h @ W.T`` and ``g @ W`` run at 91 and
+86 GFLOP/s for n = 112 rows of 2048 features, and their transposes at 146 and 155 (two cores of Zen 4).
 
-And so they fit where the gradient by the weights will be, (V, H): there is room for the logits of H rows. Their
+Class by class they fit where the gradient by the weights will be, (V, H): there is room for the logits of H rows. Their
 gradient is brought to the weights at the very end, panel by panel, each panel of it read before it is overwritten. So
 these rows take no memory of their own, need no second sum, and are rounded once.
 """
@@ -23,6 +23,11 @@ from normexp._blocks import cut, panels
 _mkldnn: Any = torch.ops.mkldnn
 # Where the processor has no such products, PyTorch's take 2 to 400 times as long as those of float32.
 _FAST_BFLOAT16: Final = hasattr(_mkldnn, "_is_mkldnn_bf16_supported") and bool(_mkldnn._is_mkldnn_bf16_supported())
+# Of float32 logits row by row, so many classes a product: 178 GFLOP/s for 256 rows of 512 features, 137 with 1024
+# classes; the transposed product of all 32,000 has 169.
+_CLASSES: Final = 512
+# From so many rows in a chunk on, row by row is as fast.
+_MANY_ROWS: Final = 128
 # So many multiplications are half a millisecond in float32; their gradient need not be rounded for the products then.
 _QUICK: Final = 2**26
 
@@ -52,6 +57,10 @@ class Products(ABC):
         """Compute the logits of a chunk of rows, there: (V, n) or (n, V), as `axis` says."""
         self.hidden, self.room = hidden, room
         torch.mm(self.weight, hidden.t(), out=room)
+
+    def rows_within(self, most: int, chunk: int) -> int:
+        """How many rows' logits are to be held where the gradient by the weights will be; `most` have room there."""
+        return most
 
     def rows(self) -> Tensor:
         """Return what is held of the chunk, row by row."""
@@ -87,13 +96,14 @@ class InBlocks(Products):
         """Take the gradient by those logits, in the tensor that `block` gave."""
 
 
-def products_of(weight: Tensor, bias: Tensor | None, rows: int, plain_loss: bool) -> InBlocks | Rounded:
+def products_of(weight: Tensor, bias: Tensor | None, rows: int, chunk: int, plain_loss: bool) -> InBlocks | Rounded:
     """Choose them by the dtype, and by whether their time matters more than the gradient's last bits.
 
-    plain_loss: the loss is that of logits at labels, and nothing is done to the logits before.
+    chunk: how many rows of logits of that dtype may be held. plain_loss: the loss is that at labels, of logits as they
+    are.
     """
     if weight.dtype in (torch.float32, torch.float64):
-        return _Plain(weight)
+        return _Rows(weight) if chunk >= _MANY_ROWS else _Classes(weight)
     fast = weight.dtype == torch.bfloat16 and _FAST_BFLOAT16 and rows * weight.numel() > _QUICK
     if not fast:
         return _Widened(weight)
@@ -106,8 +116,8 @@ def turn(total: Tensor, hidden: Tensor, budget: int) -> None:
         torch.mm(total[classes, : len(hidden)].clone(), hidden, out=total[classes])
 
 
-class _Plain(InBlocks):
-    """float32, float64: the gradient takes the place of the logits."""
+class _Classes(InBlocks):
+    """float32, float64, class by class: the gradient takes the place of the logits."""
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__(weight)
@@ -118,22 +128,49 @@ class _Plain(InBlocks):
 
 
 class _ByRows(Products):
-    """bfloat16, (n, V): oneDNN copies no weights, so that few rows cost little, and rows suit the engine best."""
+    """Row by row. oneDNN, which computes in bfloat16, copies no weights: there, few rows cost little."""
 
     held, axis = torch.bfloat16, 1
+
+    def rows_within(self, most: int, chunk: int) -> int:
+        # They are brought there from memory of their own, and gain nothing if they are one chunk anyway.
+        return most if most > chunk else 0
 
     def hand_over(self, columns: Tensor) -> None:
         columns.copy_(self.room.t())
 
     def add_by_weight(self, total: Tensor, first: bool) -> None:
         if total.dtype == self.held:
-            total.addmm_(self.room.t(), self.hidden, beta=0 if first else 1)
+            gradient = self.room.t()
+            if first:
+                torch.mm(gradient, self.hidden, out=total)
+            else:
+                total.addmm_(gradient, self.hidden)
             return
         for classes in panels(len(total), max(total.shape[1], len(self.hidden))):
             gradient = self.room[:, classes].t()
             high = torch.mm(gradient, self.hidden)
             total[classes] += high
             total[classes] += torch.addmm(high, gradient, self.hidden, beta=-1)
+
+
+class _Rows(_ByRows, InBlocks):
+    """float32, float64, row by row: the gradient takes the place of the logits."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__(weight)
+        self.held, self.chunk_bytes = weight.dtype, weight.element_size()
+
+    def rows_within(self, most: int, chunk: int) -> int:
+        return 0  # sums of float32 round next to nothing
+
+    def start(self, hidden: Tensor, room: Tensor) -> None:
+        self.hidden, self.room = hidden, room
+        for classes in cut(0, len(self.weight), _CLASSES):
+            torch.mm(hidden, self.weight[classes].t(), out=room[:, classes])
+
+    def block(self, rows: slice) -> Tensor:
+        return self.room[rows]
 
 
 class Rounded(_ByRows):
@@ -199,6 +236,9 @@ class _Widened(InBlocks):
     """Half types in products of float32, some classes at a time."""
 
     held, chunk_bytes = torch.float32, 4
+
+    def rows_within(self, most: int, chunk: int) -> int:
+        return 0  # there is no room for float32
 
     def start(self, hidden: Tensor, room: Tensor) -> None:
         self.hidden, self.room = hidden.to(self.wide), room

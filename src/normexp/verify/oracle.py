@@ -26,6 +26,9 @@ _RELATIVE_BITS = 80
 # Below the smallest subnormal of float64, 2^-1074, only the absolute size matters: 2^-1074 * 2^-27.
 _NEGLIGIBLE = arb(2) ** -1101
 
+# Rows of up to so many elements keep their exponentials, some 150 bytes each, for the functions that need all of them.
+_KEPT = 1 << 17
+
 
 class Row:
     """One row x / T, reduced once to its maximum and the sum of the others, from which all functions follow.
@@ -48,6 +51,7 @@ class Row:
         self._scale = arb(float(temperature))
         self._maximum = float(x.max(initial=-math.inf))  # NaN if there is one
         self._reduced: dict[int, tuple[arb, arb]] = {}
+        self._exps: dict[int, dict[float, arb]] = {}
 
     def softmax(self, positions: Sequence[int] | None = None) -> list[arb]:
         """Enclose exp(x_i / T) / sum_j exp(x_j / T) at the positions asked for, or everywhere."""
@@ -58,7 +62,7 @@ class Row:
         def compute() -> list[arb]:
             m, rest = self._reduce()
             total = 1 + rest
-            return [((arb(v) - m) / self._scale).exp() / total if v > -math.inf else arb(0) for v in chosen]
+            return [self._exp(v, m) / total if v > -math.inf else arb(0) for v in chosen]
 
         return _narrowed(compute)
 
@@ -101,8 +105,7 @@ class Row:
             values, counts = np.unique(self._x[self._x > -math.inf], return_counts=True)
             entropy = arb(0)
             for value, count in zip(values.tolist(), counts.tolist(), strict=True):
-                d = (arb(value) - m) / self._scale
-                entropy += count * d.exp() * (log_total - d)
+                entropy += count * self._exp(value, m) * (log_total - (arb(value) - m) / self._scale)
             return [entropy / total]
 
         return _narrowed(compute)[0]
@@ -153,7 +156,7 @@ class Row:
             gradient = []
             for j in places:
                 value = float(self._x[j])
-                e = ((arb(value) - m) / self._scale).exp() if value > -math.inf else arb(0)
+                e = self._exp(value, m) if value > -math.inf else arb(0)
                 others = rest if j == first else total - e
                 a = own.get(j, common)
                 gradient.append((e * (whole - a) - a * others) / total / arb(divisor))
@@ -174,10 +177,21 @@ class Row:
             values, counts = np.unique(self._x[self._x > -math.inf], return_counts=True)
             m = arb(self._maximum)
             rest = arb(int(counts[-1]) - 1)
+            kept: dict[float, arb] = {}
             for value, count in zip(values[:-1].tolist(), counts[:-1].tolist(), strict=True):
-                rest += count * ((arb(value) - m) / self._scale).exp()
+                e = self._exp(value, m)
+                rest += count * e
+                if self._x.size <= _KEPT:
+                    kept[value] = e
+            self._exps[ctx.prec] = kept
             self._reduced[ctx.prec] = m, rest
         return self._reduced[ctx.prec]
+
+    def _exp(self, value: float, m: arb) -> arb:
+        """Return exp((value - m) / T) at the current precision, which `_reduce` may have kept."""
+        kept = self._exps.get(ctx.prec)
+        e = kept.get(value) if kept else None
+        return ((arb(value) - m) / self._scale).exp() if e is None else e
 
 
 class Target:

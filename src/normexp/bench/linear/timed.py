@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -16,7 +17,11 @@ from normexp.bench.linear.report import LinearReport, LinearRow
 from normexp.bench.load import OtherLoad
 from normexp.bench.peers import first_line
 from normexp.bench.plan import cores
-from normexp.bench.timing import Ratio, Series, interleave
+from normexp.bench.timing import MIN_ROUNDS, Ratio, Series, interleave
+
+
+def _is_slow(series: Series, seconds: float) -> bool:
+    return series.expected * MIN_ROUNDS > 2 * seconds
 
 
 class TimedProblem:
@@ -62,7 +67,14 @@ class TimedProblem:
             self._contenders[name] = contender
 
     def time(self, seconds: float, progress: Callable[[float], None]) -> None:
-        """Time all in turns, until the ratios to normexp are steady or the time is used up."""
+        """Time all in turns, until the ratios to normexp are steady or the time is used up.
+
+        Whoever would need more than twice the time for the least number of rounds is left out, and the report says so.
+        """
+        for name in [name for name, one in self._series.items() if name != "normexp" and _is_slow(one, seconds)]:
+            taken = self._series.pop(name).expected
+            del self._contenders[name]
+            self._missing[name] = f"a call takes {taken:.0f} s: needs --seconds {math.ceil(taken * MIN_ROUNDS / 2)}"
         series = list(self._series.values())
         with self._load:
             interleave(series, [(one, self._series["normexp"]) for one in series], seconds, progress)

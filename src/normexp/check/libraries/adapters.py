@@ -6,6 +6,7 @@ import ast
 
 from normexp.check.arithmetic import arithmetic
 from normexp.check.libraries.call import Call, Effect
+from normexp.check.libraries.effects import clamp
 from normexp.check.machine import Arguments
 from normexp.check.terms import term
 from normexp.check.values import Kind, Tensor, Value
@@ -51,6 +52,12 @@ def squashed(call: Call) -> Value:
     value = call.tensor(0, "input", "x", "features")
     made = term(call.name.rpartition(".")[2], value.term)
     return Tensor(rank=value.rank, sizes=value.sizes, half=value.half, term=made)
+
+
+def clipped(call: Call) -> Value:
+    """Clip: raw outputs that are clipped may be meant as probabilities."""
+    value = call.tensor(0, "input", "x")
+    return squashed(call) if value.kind is Kind.LOGITS else clamp(call)
 
 
 def first(call: Call) -> Value:

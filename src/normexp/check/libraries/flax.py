@@ -6,6 +6,7 @@ from typing import Final
 
 from normexp.check.libraries.adapters import first, logits_or_nothing
 from normexp.check.libraries.call import Call, Effect
+from normexp.check.libraries.containers import in_turn
 from normexp.check.libraries.effects import same
 from normexp.check.libraries.jax import FUNCTIONS as JAX
 from normexp.check.libraries.jax import MADE as TRANSFORMS
@@ -20,7 +21,6 @@ from normexp.check.values import (
     List,
     Made,
     Method,
-    Rest,
     Tensor,
     Tuple,
     Value,
@@ -48,10 +48,7 @@ def _sequential(call: Call) -> Value:
         return Tensor()
     given = made.get(0, "layers")
     items = given.items if isinstance(given, List | Tuple) else made.positional
-    value: Value = call.get(0) or Tensor()
-    for item in items:
-        value = Tensor() if isinstance(item, Rest) else call.apply(item, value)
-    return value
+    return in_turn(call, items, call.get(0) or Tensor())
 
 
 def _apply(call: Call) -> Value:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from typing import Final
 
-from normexp.check.libraries.adapters import binary, renamed, squashed
+from normexp.check.libraries.adapters import binary, clipped, renamed, squashed
 from normexp.check.libraries.call import Effect
-from normexp.check.libraries.effects import argmax, clamp, exp, joined, keep, log, reduction, sigmoid, softmax
+from normexp.check.libraries.effects import argmax, exp, joined, keep, log, reduction, sigmoid, softmax
 from normexp.check.libraries.numpy import ELEMENTWISE
 from normexp.check.libraries.torch_functions import FUNCTIONS as SHARED
 from normexp.check.values import Constant, Kind
@@ -37,7 +37,7 @@ _BACKEND: Final[dict[str, Effect]] = {
     **_REDUCTIONS,
     "exp": exp,
     "log": log,
-    "clip": renamed(clamp, min_value="min"),
+    "clip": renamed(clipped, min_value="min"),
     "argmax": argmax,
     "maximum": ELEMENTWISE["maximum"],
     "stop_gradient": keep,
@@ -54,7 +54,7 @@ _OPERATIONS: Final[dict[str, Effect]] = {
     **ELEMENTWISE,
     **_ACTIVATIONS,
     **_REDUCTIONS,
-    "clip": renamed(clamp, x_min="min"),
+    "clip": renamed(clipped, x_min="min"),
     "add": binary(ast.Add()),
     "subtract": binary(ast.Sub()),
     "multiply": binary(ast.Mult()),

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.join import join_all
 from normexp.check.libraries.adapters import logits_or_nothing, squashed
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.libraries.effects import normalised
+from normexp.check.machine import Arguments
 from normexp.check.terms import DEEPEST, Term, term, unknown
 from normexp.check.values import (
     NONE,
-    Constant,
     Kind,
     Library,
     List,
     Made,
+    OneOf,
     Place,
     Rest,
     Tensor,
@@ -40,10 +42,12 @@ def activated(call: Call, value: Value, activation: Value | None, place: Place) 
     """Apply an activation: a name, a function, a layer, or None."""
     if activation is None or activation == NONE:
         return value
+    if isinstance(activation, OneOf):
+        return join_all([activated(call, value, option, place) for option in activation.options])
     name = text(activation)
     if name is not None:
         activation = Library(f"keras.activations.{name}")
-    return call.machine.call(activation, type(call.arguments)((value,)), place, call.frame)
+    return call.machine.call(activation, Arguments((value,)), place, call.frame)
 
 
 def _named(made: Made, value: Value) -> Value:
@@ -121,11 +125,9 @@ def _averaged(call: Call) -> Value:
 def _wrapped(call: Call) -> Value:
     made = call.made
     inner = made.get(0, "layer") if made is not None else None
-    return (
-        Tensor()
-        if made is None or inner is None
-        else _named(made, call.apply(inner, call.get(0, "inputs") or Tensor()))
-    )
+    if made is None or inner is None:
+        return Tensor()
+    return _named(made, call.apply(inner, call.get(0, "inputs") or Tensor()))
 
 
 def _lambda(call: Call) -> Value:
@@ -228,6 +230,7 @@ NAMES: Final[dict[str, str]] = {
     "keras.models.Sequential": "keras.Sequential",
     "keras.models.Model": "keras.Model",
     "keras.engine.Model": "keras.Model",
+    "keras.engine.sequential.Sequential": "keras.Sequential",
     "keras.engine.training.Model": "keras.Model",
     "keras.models.Functional": "keras.Model",
     "keras.layers.Input": "keras.Input",
@@ -239,5 +242,3 @@ NAMES: Final[dict[str, str]] = {
     "keras.Layer": "keras.layers.Layer",
 }
 """Whole names under which the same things can be reached."""
-
-__all__ = ["ALIASES", "FUNCTIONS", "MADE", "NAMED", "NAMES", "SET_UP", "Constant", "activated", "raw"]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from normexp.check.join import join
+from normexp.check.libraries import containers
+from normexp.check.libraries.adapters import first, renamed
 from normexp.check.libraries.call import Call, Effect
+from normexp.check.libraries.containers import added, change, in_turn
 from normexp.check.libraries.effects import normalised
 from normexp.check.libraries.keras_layers import NAMED, activated, raw
 from normexp.check.libraries.keras_losses import SPELLINGS, named
 from normexp.check.machine import Arguments
 from normexp.check.values import (
     NONE,
+    Class,
     Constant,
     Dictionary,
     Instance,
@@ -28,34 +31,16 @@ from normexp.check.values import (
     truth,
 )
 
-ADDED: Final = "@added"
-"""The attribute of a Sequential under which layers stand that were added to it later, as a `List`."""
-
-
-def _made(call: Call) -> Value:
-    """Make a Sequential, to which layers will be added on some path or on all."""
-    given = call.arguments
-    added: dict[str, Value] = {ADDED: List({0: ()})}
-    return Made(call.name, given.positional, dict(given.keywords), call.place, added, given.open)
-
-
-def _added(made: Made) -> List:
-    found = made.attributes.get(ADDED)
-    return found if isinstance(found, List) else List({0: ()})
-
 
 def _layers(made: Made) -> tuple[Value | Rest, ...]:
     given = made.get(0, "layers")
     first = given.items if isinstance(given, List | Tuple) else () if given in (None, NONE) else (Rest(Tensor()),)
-    return (*first, *_added(made).items)
+    return (*first, *added(made).items)
 
 
 def _sequential(call: Call) -> Value:
-    value: Value = call.get(0, "inputs") or Tensor()
-    for item in _layers(call.made) if call.made is not None else ():
-        # A layer that only some path adds is called or not.
-        value = join(value, call.apply(item.item, value)) if isinstance(item, Rest) else call.apply(item, value)
-    return value
+    layers = _layers(call.made) if call.made is not None else ()
+    return in_turn(call, layers, call.get(0, "inputs") or Tensor())
 
 
 def _functional(call: Call) -> Value:
@@ -70,23 +55,19 @@ def _sequence(receiver: Value | None) -> Made | None:
 
 
 def _add(call: Call) -> Value:
-    made, layer = _sequence(call.receiver), call.get(1, "layer")
-    if made is not None:
-        added = _added(made)
-        call.machine.memory.write(made.attributes, ADDED, added)
-        call.machine.memory.write(added.contents, 0, (*added.items, layer or Tensor()))
+    container = _sequence(call.receiver)
+    if container is not None:
+        change(call, container, (*added(container).items, call.get(1, "layer") or Tensor()))
     return NONE
 
 
 def _pop(call: Call) -> Value:
-    made = _sequence(call.receiver)
-    if made is not None:
-        added = _added(made)
-        items = added.items
+    container = _sequence(call.receiver)
+    if container is not None:
+        items = added(container).items
         # Of those that the model was made with, one may go: what then comes out is not known.
         left = items[:-1] if items and not isinstance(items[-1], Rest) else (*items, Tensor())
-        call.machine.memory.write(made.attributes, ADDED, added)
-        call.machine.memory.write(added.contents, 0, left)
+        change(call, container, left)
     return NONE
 
 
@@ -95,8 +76,18 @@ def _outputs(call: Call) -> Value:
     return call.machine.call(call.receiver or Tensor(), Arguments((Tensor(),), training), call.place, call.frame)
 
 
+_STEPS: Final = ("train_step", "compute_loss", "fit")
+
+
+def _defines(cls: Class, name: str, depth: int = 0) -> bool:
+    bases = cls.bases if depth < 16 else ()
+    return name in cls.attributes or any(isinstance(base, Class) and _defines(base, name, depth + 1) for base in bases)
+
+
 def _compile(call: Call) -> Value:
     loss = call.get(2, "loss")
+    if isinstance(call.receiver, Instance) and any(_defines(call.receiver.cls, name) for name in _STEPS):
+        return NONE  # what its own steps give to the loss need not be what it returns
     if loss is not None and loss != NONE:
         _compare(call, loss, _outputs(call))
     return NONE
@@ -174,7 +165,11 @@ def call_application(call: Call) -> Value:
     return activated(call, value, activation, made.place)
 
 
-FUNCTIONS: Final[dict[str, Effect]] = {"keras.Sequential": _made}
+FUNCTIONS: Final[dict[str, Effect]] = {
+    "keras.Sequential": containers.made,
+    "keras.models.clone_model": renamed(first, model="f"),
+    "keras.utils.multi_gpu_model": renamed(first, model="f"),
+}
 MADE: Final[dict[str, Effect]] = {"keras.Sequential": _sequential, "keras.Model": _functional}
 METHODS: Final[dict[tuple[str, str], Effect]] = {
     ("keras.Sequential", "add"): _add,

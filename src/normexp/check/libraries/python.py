@@ -124,6 +124,8 @@ def _isinstance(call: Call) -> Value:
         return _is_one(value, (plain[cls.name],))
     if isinstance(cls, Class) and isinstance(value, Instance) and value.cls is cls:
         return Constant(True)
+    if isinstance(cls, Library) and isinstance(value, Made) and value.name == cls.name:
+        return Constant(True)
     return Tensor()
 
 

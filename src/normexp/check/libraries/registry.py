@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 from typing import Final
 
 from normexp.check.libraries import (
+    containers,
     distributions,
     flax,
     jax,
@@ -23,19 +23,13 @@ from normexp.check.libraries import (
     torch_shapes,
 )
 from normexp.check.libraries.call import Call, Effect
-from normexp.check.libraries.torch_modules import ADDED, CONTAINERS, WRAPPERS
+from normexp.check.libraries.torch_modules import CONTAINERS, WRAPPERS
 from normexp.check.values import (
-    Class,
     Dictionary,
-    Instance,
-    Library,
-    List,
     Made,
     Method,
     Rest,
-    Super,
     Tensor,
-    Tuple,
     Value,
     integer,
     text,
@@ -66,10 +60,11 @@ _MADE: Final[dict[str, Effect]] = {
     **jax.MADE,
     **flax.MADE,
 }
-_OF_OBJECTS: Final[dict[tuple[str, str], Effect]] = {**torch_others.METHODS, **keras_models.METHODS, **flax.METHODS}
 SET_UP: Final[dict[str, str]] = {**keras_layers.SET_UP, **flax.SET_UP}
 """By class: the method that the library calls before it calls an object."""
-_METHODS: Final[dict[str, Effect]] = torch_functions.METHODS
+_MODULES: Final = frozenset(name.rpartition(".")[0] for name in (*_FUNCTIONS, *_MADE))
+METHODS: Final[dict[str, Effect]] = torch_functions.METHODS
+"""Of tensors."""
 
 # Names under which the same things can be reached, longest first.
 _ALIASES: Final = (
@@ -90,55 +85,6 @@ _ALIASES: Final = (
 )
 _PREFIXES: Final = tuple(alias for alias, _ in _ALIASES)
 
-OF_MODULES: Final = frozenset(
-    [
-        "to",
-        "cuda",
-        "cpu",
-        "train",
-        "eval",
-        "half",
-        "float",
-        "double",
-        "bfloat16",
-        "requires_grad_",
-        "apply",
-        "share_memory",
-        "add_module",
-        "register_module",
-        "parameters",
-        "state_dict",
-        "load_state_dict",
-        "modules",
-        "children",
-        "named_parameters",
-        "zero_grad",
-        "register_buffer",
-        "append",
-        "load_from_checkpoint",
-        "__init__",
-        *(name for _, name in _OF_OBJECTS),
-    ]
-)
-_OF_DICTIONARIES: Final = frozenset({"items", "keys", "values"})
-_SELF: Final = frozenset(
-    [
-        "to",
-        "cuda",
-        "cpu",
-        "train",
-        "eval",
-        "half",
-        "float",
-        "double",
-        "bfloat16",
-        "requires_grad_",
-        "apply",
-        "share_memory",
-        "extend",
-    ]
-)
-
 
 def canonical(name: str) -> str:
     """Give the name under which the tables have what a name stands for."""
@@ -149,8 +95,8 @@ def canonical(name: str) -> str:
 
 
 def knows(name: str) -> bool:
-    """Tell whether a function or a class is in the tables."""
-    return name in _FUNCTIONS or name in _MADE
+    """Tell whether a function, a class or a module is in the tables."""
+    return name in _FUNCTIONS or name in _MADE or name in _MODULES
 
 
 def function(name: str) -> Effect | None:
@@ -167,6 +113,8 @@ def make(call: Call) -> Value:
     """Make an object of a class; something unknown if it is not the name of one."""
     name = canonical(call.name)
     last = name.rpartition(".")[2]
+    if name in CONTAINERS:
+        return containers.made(call)
     if name in _MADE or last[:1].isupper() or torch_others.is_model(name):
         given = call.arguments
         return Made(name, given.positional, dict(given.keywords), call.place, open=given.open)
@@ -185,7 +133,7 @@ def call_made(call: Call) -> Value:
 
 def is_method(name: str) -> bool:
     """Tell whether tensors have a method or an attribute, of which something is known."""
-    return name in _METHODS or name in ("T", "mT", "shape") or (name.endswith("_") and name[:-1] in _METHODS)
+    return name in METHODS or name in ("T", "mT", "shape") or (name.endswith("_") and name[:-1] in METHODS)
 
 
 def read(value: Tensor, name: str) -> Value | None:
@@ -202,9 +150,9 @@ def read(value: Tensor, name: str) -> Value | None:
 
 def attribute(made: Made, name: str) -> Value:
     """Read an attribute of an object of a library."""
-    if made.name in WRAPPERS and name not in OF_MODULES:
+    if made.name in WRAPPERS and name == "module":
         inner = torch_modules.wrapped(made)
-        if name == "module" and inner is not None:
+        if inner is not None:
             return inner
     if made.name == "torch.nn.ModuleDict" and made.positional and isinstance(made.positional[0], Dictionary):
         found = made.positional[0].contents.get(name)
@@ -233,98 +181,3 @@ def contained(value: Value) -> tuple[Value | Rest, ...] | None:
     if isinstance(value, Made) and value.name in CONTAINERS:
         return torch_modules.contained(value)
     return None
-
-
-def call_method(call: Call) -> Value:
-    """Call a method of what is not of the code under check."""
-    call.method = True
-    receiver = call.receiver
-    match receiver:
-        case Tensor():
-            name = call.name.rstrip("_") if call.name not in _METHODS else call.name
-            effect = _METHODS.get(name)
-            return Tensor() if effect is None else effect(call)
-        case List():
-            call.method = False
-            return python.list_method(call)
-        case Dictionary():
-            call.method = False
-            return python.dictionary_method(call)
-        case Super(receiver=Instance() as instance):
-            if call.name == "__init__":
-                call.machine.instantiate_base(instance, call.arguments, call.place)
-                _stored(call, instance)
-                return Tensor()
-            call.receiver = instance
-            return _of_object(call, instance) or Tensor()
-        case Made(name="torch.nn.ModuleDict", positional=(Dictionary() as inner,)) if call.name in _OF_DICTIONARIES:
-            call.method, call.receiver = False, inner
-            return python.dictionary_method(call)
-        case Instance() | Made():
-            return _of_module(call, receiver)
-    return Tensor()
-
-
-def _stored(call: Call, instance: Instance) -> None:
-    """Take what is given by name to a base class that is not among the files for an attribute of that name."""
-    node = call.place.node
-    if not isinstance(node, ast.Call):
-        return
-    named = {
-        argument.id: value
-        for argument, value in zip(node.args, call.rest(1), strict=False)
-        if isinstance(argument, ast.Name)
-    }
-    for name, value in (named | call.arguments.keywords).items():
-        if isinstance(value, Made) and name not in instance.attributes:
-            call.machine.set_attribute(instance, name, value)
-
-
-def _of_object(call: Call, receiver: Instance | Made) -> Value | None:
-    """Call a method that a class of a library is known to have."""
-    names = [receiver.name] if isinstance(receiver, Made) else _bases(receiver.cls)
-    if keras_models.is_application(names[0] if names else ""):
-        names = ["keras.Model"]
-    effect = next((effect for name in names if (effect := _OF_OBJECTS.get((name, call.name)))), None)
-    return None if effect is None else effect(call)
-
-
-def _bases(cls: Class, depth: int = 0) -> list[str]:
-    names = [base.name for base in cls.bases if isinstance(base, Library)]
-    for base in cls.bases if depth < 16 else ():
-        if isinstance(base, Class):
-            names += _bases(base, depth + 1)
-    return names
-
-
-def _of_module(call: Call, receiver: Instance | Made) -> Value:
-    known = _of_object(call, receiver)
-    if known is not None:
-        return known
-    if call.name in _SELF:
-        if call.name == "extend" and isinstance(receiver, Made):
-            _add(call, receiver)
-        return receiver
-    if call.name in ("add_module", "register_module", "append"):
-        new = call.get(2 if call.name != "append" else 1, "module")
-        if isinstance(receiver, Made):
-            _add(call, receiver)
-            return receiver
-        name = text(call.get(1, "name"))
-        if name is not None and new is not None:
-            call.machine.set_attribute(receiver, name, new)
-        return receiver
-    if isinstance(receiver, Made) and call.name == "forward":
-        call.method = False
-        return call_made(Call(call.machine, receiver.name, call.place, call.frame, call.arguments, receiver))
-    return Tensor()
-
-
-def _add(call: Call, made: Made) -> None:
-    new = call.get(2 if call.name in ("add_module", "register_module") else 1, "module", "modules")
-    old = made.attributes.get(ADDED)
-    before = old.items if isinstance(old, Tuple) else ()
-    items: tuple[Value | Rest, ...] = (new or Tensor(),)
-    if call.name == "extend":
-        items = new.items if isinstance(new, List | Tuple) else (Rest(Tensor()),)
-    call.machine.memory.write(made.attributes, ADDED, Tuple((*before, *items)))

@@ -7,11 +7,10 @@ from typing import Final
 
 from normexp.check.event import Operation
 from normexp.check.join import join
-from normexp.check.libraries.adapters import binary, first, logits_or_nothing, renamed, squashed
+from normexp.check.libraries.adapters import binary, clipped, first, logits_or_nothing, renamed, squashed
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.libraries.effects import (
     argmax,
-    clamp,
     elementwise,
     exp,
     joined,
@@ -25,32 +24,43 @@ from normexp.check.libraries.effects import (
 from normexp.check.libraries.keras_layers import activated, raw
 from normexp.check.libraries.numpy import ELEMENTWISE
 from normexp.check.libraries.torch_functions import FUNCTIONS as SHARED
-from normexp.check.terms import term
+from normexp.check.terms import Term, term
 from normexp.check.values import Constant, Kind, Library, Tensor, Value, tensor, text
 
 _AXIS: Final = (1, ("axis", "reduction_indices", "dim", "dimension"))
 _KEEPDIMS: Final = (2, ("keepdims", "keep_dims"))
 
-# Until 1.0 the logits came first; from then on they had to be named; since 2.0 the labels come first.
 _LABELS: Final = ("labels", "targets")
-_PLACEHOLDER: Final = "placeholder"
+_LABEL: Final = "label"
+"""The term of what can only be labels: what is fed in, or one-hot."""
 
 
 def _with_logits(operation: Operation) -> Effect:
+    """Make the effect of a loss that has had its logits first, before 1.0, and has its labels first, since 2.0."""
+
     def effect(call: Call) -> Value:
-        value, target = call.get(1, "logits"), call.get(0, *_LABELS)
-        if "logits" in call.arguments.keywords:
-            target = call.get(-1, *_LABELS)
-        elif tensor(value).term.operation == _PLACEHOLDER:
-            value, target = target, value  # what is fed in must be the labels
+        named = call.arguments.keywords.keys()
+        if "logits" in named:
+            value, target = call.get(-1, "logits"), call.get(-1, *_LABELS)
+        elif named & set(_LABELS) or _is_label(call.get(1)):
+            value, target = call.get(0), call.get(1, *_LABELS)
+        else:
+            value, target = call.get(1), call.get(0)
         call.report(operation, call.name.rpartition(".")[2], Tensor(), input=value, target=target)
         return Tensor()
 
     return effect
 
 
-def _placeholder(call: Call) -> Value:
-    return Tensor(term=term(_PLACEHOLDER, id(call.place.node)))
+def _is_label(value: Value | None) -> bool:
+    known: Term | None = tensor(value).term
+    while known is not None and known.operation in ("view", "squeeze"):
+        known = known.part(0)
+    return known is not None and known.operation == _LABEL
+
+
+def _label(call: Call) -> Value:
+    return Tensor(term=term(_LABEL, id(call.place.node)))
 
 
 def _cast(call: Call) -> Value:
@@ -113,7 +123,7 @@ _PLAIN: Final[dict[str, Effect]] = {
     "div": binary(ast.Div()),
     "truediv": binary(ast.Div()),
     "maximum": ELEMENTWISE["maximum"],
-    "clip_by_value": renamed(clamp, clip_value_min="min", t="input"),
+    "clip_by_value": renamed(clipped, clip_value_min="min", t="input"),
     "reduce_sum": reduction("sum", _AXIS, _KEEPDIMS),
     "reduce_max": reduction("max", _AXIS, _KEEPDIMS),
     "reduce_mean": reduction("mean", _AXIS, _KEEPDIMS),
@@ -136,7 +146,9 @@ _PLAIN: Final[dict[str, Effect]] = {
     "zeros_like": lambda call: tensor(Constant(0)),
     "ones_like": lambda call: tensor(Constant(1)),
     "cast": _cast,
-    "placeholder": _placeholder,
+    "placeholder": _label,
+    "one_hot": _label,
+    "to_float": keep,
     "cond": _cond,
     "function": first,
     "nn.softmax": _SOFTMAX,
@@ -165,10 +177,7 @@ _IN_CONTRIB: Final[dict[str, Effect]] = {
     f"losses.{_SPARSE}": loss("cross_entropy", ("logits",), ("labels",)),
     "losses.sigmoid_cross_entropy": loss("binary_cross_entropy_with_logits", ("logits",), ("multi_class_labels",)),
     "seq2seq.sequence_loss": loss("cross_entropy", ("logits",), ("targets",)),
-    **{
-        f"layers.{name}": _CONTRIB
-        for name in ("fully_connected", "conv2d", "convolution", "convolution2d", "linear", "relu")
-    },
+    **{f"layers.{name}": _CONTRIB for name in ("fully_connected", "conv2d", "convolution", "convolution2d")},
     "layers.linear": _layer(("num_outputs",), -1, "activation_fn"),
     "layers.softmax": _SOFTMAX,
     **{f"layers.{name}": logits_or_nothing for name in ("dropout", "flatten", "batch_norm")},

@@ -70,7 +70,10 @@ def _float(call: Call) -> Value:
     return value.but(half=False) if isinstance(value, Tensor) else keep(call)
 
 
-_HALF: Final = frozenset({"torch.float16", "torch.half", "torch.HalfTensor", "numpy.float16"})
+_HALF: Final = frozenset(
+    {"torch.float16", "torch.half", "torch.HalfTensor", "numpy.float16", "jax.numpy.float16", "tensorflow.float16"}
+)
+_ARRAYS: Final = ("torch.", "numpy.", "jax.numpy.", "tensorflow.")
 
 
 def _to(call: Call) -> Value:
@@ -84,7 +87,7 @@ def _to(call: Call) -> Value:
     whole = any(name.rpartition(".")[2] in ("long", "int", "bool", "int64", "int32", "uint8") for name in names)
     if whole:
         return Tensor()
-    return value.but(half=False) if any(name.startswith(("torch.", "numpy.")) for name in names) else value
+    return value.but(half=False) if any(name.startswith(_ARRAYS) for name in names) else value
 
 
 def _gather(call: Call) -> Value:

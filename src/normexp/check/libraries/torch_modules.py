@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from normexp.check.libraries.call import Call, Effect
+from normexp.check.libraries.containers import added, in_turn
 from normexp.check.libraries.effects import normalised
 from normexp.check.terms import term
 from normexp.check.values import (
@@ -21,9 +22,6 @@ from normexp.check.values import (
     tensor,
 )
 
-ADDED: Final = "@added"
-"""The attribute of a container under which modules stand that were added to it later, as a `Tuple`."""
-
 
 def contained(made: Made) -> tuple[Value | Rest, ...]:
     """Give the modules in a container, in order."""
@@ -32,8 +30,7 @@ def contained(made: Made) -> tuple[Value | Rest, ...]:
         items = tuple(items[0].contents.values())
     elif len(items) == 1 and isinstance(items[0], List | Tuple):
         items = items[0].items
-    added = made.attributes.get(ADDED)
-    items = (*items, *(added.items if isinstance(added, Tuple) else ()))
+    items = (*items, *added(made).items)
     changed = {int(name[1:-1]): value for name, value in made.attributes.items() if name[1:-1].lstrip("-").isdigit()}
     if changed and not any(isinstance(item, Rest) for item in items):
         changed = {at % len(items): value for at, value in changed.items() if -len(items) <= at < len(items)}
@@ -45,9 +42,7 @@ def _sequential(call: Call) -> Value:
     value: Value = call.get(0, "input", "x") or Tensor()
     if call.made is None:
         return Tensor()
-    for item in contained(call.made):
-        value = call.apply(item.item if isinstance(item, Rest) else item, value)
-    return value
+    return in_turn(call, contained(call.made), value)
 
 
 def _softmax(kind: Kind, shown: str, dim: int | None = None) -> Effect:
@@ -255,4 +250,4 @@ MADE: Final[dict[str, Effect]] = {
     **dict.fromkeys(WRAPPERS, _wrapped),
 }
 
-__all__ = ["ADDED", "CONTAINERS", "MADE", "WRAPPERS", "contained", "tensor", "wrapped"]
+__all__ = ["CONTAINERS", "MADE", "WRAPPERS", "contained", "tensor", "wrapped"]
