@@ -26,8 +26,9 @@ help: ## list the targets
 verify: $(STAMPS)/package ## check the article's claims and the accuracy of normexp and its peers
 	$(BIN)/normexp verify $(ARGS)
 
+# In two processes, a file in one of them: half of the tests use one thread, or wait.
 test: lint ## run the linters and all tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 bench: $(STAMPS)/package ## time normexp beside its peers
 	$(BIN)/normexp bench $(ARGS)

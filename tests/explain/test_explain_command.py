@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -279,19 +278,24 @@ def large(tmp_path_factory):
     ids=" ".join,
 )
 def test_it_takes_no_second(arguments, large):
-    """The bar is 1 s on an idle machine: 0.3 s for short rows, 0.8 s for long ones. Twice that, best of three."""
+    """The bar is 1 s on an idle machine: 0.3 s for short rows, 0.8 s for long ones.
+
+    Other work must not decide, so the processor's time counts; a busy neighbour on the same core stretches that, too,
+    by up to a half: best of three.
+    """
     if arguments[0] == "--row":
         arguments = ["--file", large, *arguments]
     took = []
     for _ in range(3):
-        start = time.monotonic()
+        before = os.times()
         done = process(*arguments)
-        took.append(time.monotonic() - start)
+        after = os.times()
+        took.append(after.children_user + after.children_system - before.children_user - before.children_system)
         assert done.returncode == 0
         assert len(done.stdout.splitlines()) < 200
         if took[-1] < 1:
             break
-    assert min(took) < 2
+    assert min(took) < 1.5
 
 
 def test_only_what_is_needed_is_imported():
