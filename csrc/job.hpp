@@ -133,15 +133,15 @@ struct Kernels {
     void (*state_values)(const double* states, double* values, std::int64_t count);
 };
 
-const Kernels& kernels();             // of the level in use (levels.cpp)
-const char* level_names(int index);   // those this machine can run, best first; then null
-void plan(Job&);                      // fills the derived part (plan.cpp)
-void run(const Job&);                 // a planned job, on the calling thread and the pool (run.cpp)
-PlainSum run_losses(const Job&);      // the sum of the rows' losses (likewise)
+const Kernels& kernels();                                 // of the level in use (levels.cpp)
+const char* level_names(int index);                       // those this machine can run, best first; then null
+void plan(Job&);                                          // fills the derived part (plan.cpp)
+void run(const Job&);                                     // a planned job, on the calling thread and the pool (run.cpp)
+PlainSum run_losses(const Job&);                          // the sum of the rows' losses (likewise)
 PlainSum run_product_losses(const Job&, const Product&);  // (likewise)
-void run_stats(const Job&);           // (likewise)
-Evaluation run_evaluate(const Job&);  // (likewise)
-void run_backward(const Job&);        // (likewise)
+void run_stats(const Job&);                               // (likewise)
+Evaluation run_evaluate(const Job&);                      // (likewise)
+void run_backward(const Job&);                            // (likewise)
 
 // Doubles that each row keeps between its loss and its gradient; 0 where computing them again is as good: targets that are
 // not labels, sixteen rows at a time, a row that is split among threads.

@@ -137,23 +137,9 @@ static void state_values(const double* states, double* values, std::int64_t coun
 }
 
 extern const Kernels kernels;
-const Kernels kernels{NORMEXP_LEVEL_NAME,
-                      rows,
-                      blocks,
-                      reduce_blocks,
-                      fold_states,
-                      map_blocks,
-                      losses,
-                      product_losses,
-                      label,
-                      loss_at_label,
-                      gradient_at_label,
-                      stats,
-                      evaluate,
-                      backward,
-                      losses_keeping,
-                      gradients_kept,
-                      merge_states,
-                      state_values};
+const Kernels kernels{NORMEXP_LEVEL_NAME, rows,         blocks,         reduce_blocks, fold_states,
+                      map_blocks,         losses,       product_losses, label,         loss_at_label,
+                      gradient_at_label,  stats,        evaluate,       backward,      losses_keeping,
+                      gradients_kept,     merge_states, state_values};
 
 }  // namespace normexp::NORMEXP_LEVEL

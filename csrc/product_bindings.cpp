@@ -29,7 +29,9 @@ std::optional<TensorView> optional_of(nb::handle object, ElementType type, std::
     return view;
 }
 
-bool rows_are_contiguous(const TensorView& view) { return view.size(1) <= 1 || view.stride(1) == element_bytes(view.type); }
+bool rows_are_contiguous(const TensorView& view) {
+    return view.size(1) <= 1 || view.stride(1) == element_bytes(view.type);
+}
 
 // Returns the sum of the rows' losses by labels, and writes each into `each`; with_gradient: gain times upstream times the
 // gradient takes the place of the logits. A label that is no class counts for nothing: the front has checked them.
@@ -49,10 +51,12 @@ double product_losses(nb::handle logits_object, nb::handle hidden_object, nb::ha
     const auto bias = optional_of(bias_object, rounded, classes, "bias must be bfloat16, one a class");
     const auto class_weight =
         optional_of(class_weight_object, ElementType::float64, classes, "class_weight must be float64, one a class");
-    const auto upstream = optional_of(upstream_object, ElementType::float32, rows, "upstream must be float32, one a row");
+    const auto upstream =
+        optional_of(upstream_object, ElementType::float32, rows, "upstream must be float32, one a row");
     const auto each = optional_of(each_object, ElementType::float32, rows, "each must be float32, one a row");
     require(!upstream || upstream->stride(0) == sizeof(float) || rows == 1, "upstream must be contiguous");
-    require(!class_weight || class_weight->stride(0) == sizeof(double) || classes == 1, "class_weight must be contiguous");
+    require(!class_weight || class_weight->stride(0) == sizeof(double) || classes == 1,
+            "class_weight must be contiguous");
     if (!rows || !classes) return 0.0;
 
     Target target{};
@@ -67,9 +71,14 @@ double product_losses(nb::handle logits_object, nb::handle hidden_object, nb::ha
     plan(job);
     // One after the other, in their place: logits that were just computed are in the cache, and products read them next.
     job.across = false, job.lead = 0, job.stream = false;
-    const Product product{hidden.data,      weight.data,      bias ? bias->data : nullptr,
-                          hidden.stride(0), weight.stride(0), bias ? bias->stride(0) : 0,
-                          features,         upstream ? reinterpret_cast<const float*>(upstream->data) : nullptr};
+    const Product product{hidden.data,
+                          weight.data,
+                          bias ? bias->data : nullptr,
+                          hidden.stride(0),
+                          weight.stride(0),
+                          bias ? bias->stride(0) : 0,
+                          features,
+                          upstream ? reinterpret_cast<const float*>(upstream->data) : nullptr};
     return released(job.rows * job.length, [&] {
         const PlainSum sum = run_product_losses(job, product);
         return sum.hi - sum.hi == 0 ? sum.hi + sum.lo : sum.hi;

@@ -65,7 +65,8 @@ NORMEXP_INLINE double dot(const BFloat* h, const BFloat* w, std::int64_t count) 
     for (; at + lane_count <= count; at += lane_count) sum[0] = fma(load_floats(h + at), load_floats(w + at), sum[0]);
     if (at < count) {
         const int valid = int(count - at);
-        sum[1] = fma(load_compared_first(h + at, valid, BFloat{0}), load_compared_first(w + at, valid, BFloat{0}), sum[1]);
+        sum[1] =
+            fma(load_compared_first(h + at, valid, BFloat{0}), load_compared_first(w + at, valid, BFloat{0}), sum[1]);
     }
     return sum_lanes(widen(sum[0])) + sum_lanes(widen(sum[1])) + sum_lanes(widen(sum[2])) + sum_lanes(widen(sum[3]));
 }

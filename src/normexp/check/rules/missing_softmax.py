@@ -16,8 +16,8 @@ RULE: Final = Rule(
     why="""\
 Keras' cross-entropies take probabilities unless told `from_logits=True`. Given logits, Keras clips them to the range
 from 1e-7 to 1 - 1e-7 before it takes the logarithm. What is clipped has no gradient; what the optimiser then follows
-is not the cross-entropy. (PyTorch's BCELoss takes probabilities, too, and stops where it meets a value outside of 0 to 1:
-it needs no rule.)
+is not the cross-entropy. (PyTorch's BCELoss takes probabilities, too, and stops where it meets a value outside of 0
+to 1: it needs no rule.)
 
 Say `from_logits=True`, which is also the accurate way, or end the model with a softmax (a sigmoid for binary losses).
 """,
