@@ -40,6 +40,19 @@ def test_portions_keep_order_and_size(project, monkeypatch):
     assert portions.cut([]) == []
 
 
+def test_the_last_portions_are_small(tmp_path):
+    """Or one core would wait for the other's last one: of 12 MiB, half a second at most."""
+    files = [tmp_path / f"{i:03}.py" for i in range(200)]
+    for file in files:
+        file.touch()
+        os.truncate(file, 60 << 10)
+    sizes = [sum(map(os.path.getsize, portion)) >> 10 for portion in portions.cut(list(map(str, files)))]
+    assert sum(sizes) == 12_000
+    assert 1900 < sizes[0] <= 2048
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] <= 256
+
+
 @pytest.mark.parametrize("cores", [1, 2, 3])
 def test_the_same_report_on_any_number_of_cores(project, monkeypatch, cores):
     whole = render(check("."), "text")

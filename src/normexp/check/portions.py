@@ -14,25 +14,31 @@ from typing import Final, TypeVar
 
 # Some seconds of work, beside which starting a process and reading an imported file twice are little.
 _BYTES: Final = 2 * 2**20
+# Towards the end smaller ones, of a quarter of what is left, so that no core waits long for the last.
+_LAST_BYTES: Final = 2**18
 
 Result = TypeVar("Result")
 
 
 def cut(files: Sequence[str]) -> list[list[str]]:
     """Cut files into portions, in order."""
+    sizes = [_size(file) for file in files]
     portions: list[list[str]] = []
-    room = 0
-    for file in files:
-        try:
-            size = os.stat(file).st_size
-        except (OSError, ValueError):  # it will be a note, or it is standard input
-            size = 0
+    room, left = 0, sum(sizes)
+    for file, size in zip(files, sizes, strict=True):
         if not portions or room < size:
             portions.append([])
-            room = _BYTES
+            room = min(_BYTES, max(_LAST_BYTES, left // 4))
         portions[-1].append(file)
-        room -= size
+        room, left = room - size, left - size
     return portions
+
+
+def _size(file: str) -> int:
+    try:
+        return os.stat(file).st_size
+    except (OSError, ValueError):  # it will be a note, or it is standard input
+        return 0
 
 
 def each(work: Callable[[list[str]], Result], portions: Sequence[list[str]]) -> Generator[Result, None, None]:
