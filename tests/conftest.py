@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,10 @@ from hypothesis import HealthCheck, settings
 from support import DTYPES, FUNCTIONS, MAPS
 
 import normexp
+
+# Two processes of tests (pytest-xdist) are told the width of a terminal that neither has.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.pop("COLUMNS", None)
 
 # No deadline: a first call pays for page faults and for starting threads, which says nothing about the result.
 # Derandomized: a test that passed is the same test tomorrow; `--hypothesis-profile=search` looks further.

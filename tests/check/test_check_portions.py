@@ -14,6 +14,9 @@ import pytest
 from normexp.check import check, portions, progress
 from normexp.check.formats import render
 
+# JAX, which other tests of this process may have brought in, warns of every fork; the children use nothing of it.
+pytestmark = pytest.mark.filterwarnings(r"ignore:os.fork\(\) was called:RuntimeWarning")
+
 WRONG = "import torch.nn.functional as F\nloss = F.cross_entropy(F.softmax(x, 1), y)\n"
 LOSS = "from torch.nn import functional as F\n\n\ndef loss(p, y):\n    return F.cross_entropy(p, y)\n"
 CALLER = "import torch\nfrom loss import loss\n\nvalue = loss(torch.softmax(x, dim=1), y)\n"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from normexp.check.event import Event
+from normexp.check.known import number, tensor
 from normexp.check.terms import Term, term
 from normexp.check.values import (
     Class,
@@ -21,8 +22,6 @@ from normexp.check.values import (
     Tensor,
     Tuple,
     Value,
-    number,
-    tensor,
 )
 
 # What people add to probabilities before a logarithm, or clip them at. A hundredth is label smoothing.

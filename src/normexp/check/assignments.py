@@ -7,6 +7,7 @@ import ast
 from normexp.check.event import Event
 from normexp.check.expressions import Expressions
 from normexp.check.join import join
+from normexp.check.known import number
 from normexp.check.libraries.torch_others import HEADS
 from normexp.check.machine import Flow
 from normexp.check.scope import Frame
@@ -26,7 +27,6 @@ from normexp.check.values import (
     Tensor,
     Tuple,
     Value,
-    number,
 )
 
 

@@ -6,22 +6,10 @@ import ast
 from collections.abc import Callable
 
 from normexp.check.join import join
+from normexp.check.known import truth
 from normexp.check.machine import Machine
 from normexp.check.scope import Frame, Scope
-from normexp.check.values import (
-    OPEN,
-    Constant,
-    Dictionary,
-    Instance,
-    List,
-    Made,
-    OneOf,
-    Rest,
-    Tensor,
-    Tuple,
-    Value,
-    truth,
-)
+from normexp.check.values import OPEN, Constant, Dictionary, Instance, List, Made, OneOf, Rest, Tensor, Tuple, Value
 
 
 class Comprehensions(Machine):

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from normexp.check.finding import Fix
+from normexp.check.known import tensor
 from normexp.check.source import Source
-from normexp.check.values import Place, Tensor, Value, tensor
+from normexp.check.values import Place, Tensor, Value
 
 Operation = Literal[
     # losses, by what they do

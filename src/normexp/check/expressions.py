@@ -10,6 +10,7 @@ from normexp.check.arithmetic import arithmetic, compare
 from normexp.check.comprehensions import Comprehensions
 from normexp.check.folding import fold
 from normexp.check.join import choice, join, join_all
+from normexp.check.known import integer, truth
 from normexp.check.machine import Arguments
 from normexp.check.scope import BUILTINS, Frame, Scope
 from normexp.check.source import Source
@@ -29,8 +30,6 @@ from normexp.check.values import (
     Tensor,
     Tuple,
     Value,
-    integer,
-    truth,
 )
 
 

@@ -9,18 +9,16 @@ from functools import partial
 from time import process_time
 from typing import Final
 
-from normexp.check.calls import Calls
 from normexp.check.event import Event
 from normexp.check.finding import Note
+from normexp.check.imports import Imports
 from normexp.check.join import join_all
-from normexp.check.libraries import registry
 from normexp.check.machine import Arguments, OutOfSteps
 from normexp.check.memory import Memory
 from normexp.check.project import Project
 from normexp.check.scope import Frame, Home, Scope
 from normexp.check.source import Source
-from normexp.check.terms import term
-from normexp.check.values import Class, Constant, Function, Instance, Library, Made, ModuleValue, Place, Tensor, Value
+from normexp.check.values import Class, Constant, Function, Instance, Library, Made, Place, Tensor, Value
 
 # Of expressions and statements; a second has some 200,000. Real files need a few thousand.
 STEPS_OF_A_FILE: Final = 150_000
@@ -32,7 +30,7 @@ _STEPS_OF_A_LOOK: Final = 64  # at the clock: each takes as long as a step
 RECURSION: Final = 6_000
 
 
-class Interpreter(Calls):
+class Interpreter(Imports):
     """Goes through the files of a project and reports what it meets."""
 
     def __init__(self, project: Project, report: Callable[[Event], None]) -> None:
@@ -247,65 +245,6 @@ class Interpreter(Calls):
         finally:
             self.memory, self.stack = memory, stack
         return scope
-
-    def bring_in(self, node: ast.Import | ast.ImportFrom, scope: Scope) -> None:  # noqa: D102
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                self._import_module(alias, scope)
-            return
-        source = self._project.find(scope.home.source, node.module or "", node.level)
-        home = scope.home
-        if source is None and not node.level and node.module:
-            home.roots.add(node.module.partition(".")[0])
-        for alias in node.names:
-            if alias.name == "*":
-                if source is not None:
-                    home.stars.append(self._module(source))
-                elif node.module:
-                    home.stars.append(registry.canonical(node.module + ".").rstrip("."))
-                continue
-            self.memory.bind(scope.names, alias.asname or alias.name, self._from(node, alias.name, source, scope))
-
-    def _from(self, node: ast.ImportFrom, name: str, source: Source | None, scope: Scope) -> Value:
-        if source is not None:
-            module = self._module(source)
-            if name in module.names:
-                return module.names[name]
-        inner = f"{node.module}.{name}" if node.module else name
-        found = self._project.find(scope.home.source, inner, node.level)
-        if found is not None:
-            return ModuleValue(self._module(found))
-        if source is not None:
-            return self.look_up(name, self._module(source))
-        if node.level:
-            return Tensor(term=term("import", node.level, inner))
-        return Library(registry.canonical(inner))
-
-    def _import_module(self, alias: ast.alias, scope: Scope) -> None:
-        source = self._project.find(scope.home.source, alias.name, 0)
-        top = alias.name.partition(".")[0]
-        if source is None:
-            scope.home.roots.add(top)
-        if alias.asname is not None:
-            value: Value = (
-                Library(registry.canonical(alias.name)) if source is None else ModuleValue(self._module(source))
-            )
-            self.memory.bind(scope.names, alias.asname, value)
-            return
-        if source is None or source is self._project.find(scope.home.source, top, 0):
-            value = Library(top) if source is None else ModuleValue(self._module(source))
-            self.memory.bind(scope.names, top, value)
-            return
-        # import a.b.c: the name a, with b in it, and c in that.
-        package = self._project.find(scope.home.source, top, 0)
-        outer = self._module(package) if package is not None else Scope(Home(scope.home.source))
-        self.memory.bind(scope.names, top, ModuleValue(outer))
-        parts = alias.name.split(".")
-        for count in range(2, len(parts) + 1):
-            found = self._project.find(scope.home.source, ".".join(parts[:count]), 0)
-            inner = self._module(found) if found is not None else Scope(Home(scope.home.source))
-            outer.names[parts[count - 1]] = ModuleValue(inner)
-            outer = inner
 
 
 def _is_main(test: ast.expr) -> bool:

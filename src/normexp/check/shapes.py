@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 from typing import Final
 
+from normexp.check.known import integer, number
 from normexp.check.machine import Machine
 from normexp.check.scope import Frame
 from normexp.check.terms import Term, term
-from normexp.check.values import Constant, Kind, List, Rest, Tensor, Tuple, Value, integer, number
+from normexp.check.values import Constant, Kind, List, Rest, Tensor, Tuple, Value
 
 _REDUCTIONS: Final = ("sum", "max", "logsumexp")
 

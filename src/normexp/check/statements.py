@@ -8,17 +8,11 @@ from typing import Final
 
 from normexp.check.assignments import Assignments, named
 from normexp.check.event import Event
+from normexp.check.known import tensor, truth
 from normexp.check.machine import Flow
 from normexp.check.memory import Changes
 from normexp.check.scope import Frame
-from normexp.check.values import (
-    NONE,
-    Place,
-    Tensor,
-    Value,
-    tensor,
-    truth,
-)
+from normexp.check.values import NONE, Place, Tensor, Value
 
 
 class Statements(Assignments):

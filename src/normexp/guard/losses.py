@@ -72,7 +72,7 @@ def cross_entropy(found: Found, site: Site, args: Sequence[Any], value: float | 
     if site.agree("input", PROBABILITIES, seen, known=made == "Softmax"):
         message = (
             f"cross_entropy was given probabilities: rows of {number} that sum to 1. "
-            f"It cannot fall below {floor(number):.3f} = ln(1 + {number - 1}/e) so{_now(value)}."
+            f"It cannot fall below {floor(number):.3f} = ln(1 + {number - 1}/e) that way{_now(value)}."
         )
         found.add("double-softmax", site.line, message, _made_at(x))
     if site.agree("input", LOGARITHMS, seen, known=made == "LogSoftmax"):

@@ -19,10 +19,8 @@ from numpy.typing import ArrayLike
 # Enough for softmax and log_softmax always (their terms have one sign, and 128 bits less the 10 of |d| <= 2^10 in
 # exp(d) and the 30 of a sum over a billion elements still leave 88), so that only a cancelling logsumexp starts again.
 _START_BITS = 128
-
 # 53 bits of float64 and 27 more: the radius is at most 2^-80 of the value, thus 2^-26 units in the last place.
 _RELATIVE_BITS = 80
-
 # Below the smallest subnormal of float64, 2^-1074, only the absolute size matters: 2^-1074 * 2^-27.
 _NEGLIGIBLE = arb(2) ** -1101
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from normexp.check.event import Event, Operation
+from normexp.check.known import integer, tensor
 from normexp.check.machine import Arguments, Machine
 from normexp.check.scope import Frame
-from normexp.check.values import Made, Place, Rest, Tensor, Value, integer, tensor
+from normexp.check.values import Made, Place, Rest, Tensor, Value
 
 
 @dataclass(slots=True)

@@ -6,25 +6,11 @@ from typing import Final, Literal
 
 from normexp.check.arithmetic import EPSILON
 from normexp.check.event import Operation
+from normexp.check.known import integer, number, tensor, truth
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.shapes import added_axis, dropped_axis
 from normexp.check.terms import term
-from normexp.check.values import (
-    NONE,
-    Constant,
-    Fill,
-    Kind,
-    List,
-    Place,
-    Rest,
-    Tensor,
-    Tuple,
-    Value,
-    integer,
-    number,
-    tensor,
-    truth,
-)
+from normexp.check.values import NONE, Constant, Fill, Kind, List, Place, Rest, Tensor, Tuple, Value
 
 MATRIX: Final = "matrix"
 """The term of what NumPy calls a matrix: no axis of it is ever dropped."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.known import integer, text
 from normexp.check.libraries.adapters import first, logits_or_nothing
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.libraries.containers import in_turn
@@ -13,20 +14,7 @@ from normexp.check.libraries.jax import MADE as TRANSFORMS
 from normexp.check.libraries.jax import NN
 from normexp.check.libraries.keras_layers import raw
 from normexp.check.machine import Arguments
-from normexp.check.values import (
-    NONE,
-    Bound,
-    Constant,
-    Function,
-    List,
-    Made,
-    Method,
-    Tensor,
-    Tuple,
-    Value,
-    integer,
-    text,
-)
+from normexp.check.values import NONE, Bound, Constant, Function, List, Made, Method, Tensor, Tuple, Value
 
 
 def _layer(at: int, *names: str) -> Effect:

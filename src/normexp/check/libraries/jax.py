@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 from typing import Final
 
+from normexp.check.known import tensor, truth
 from normexp.check.libraries.adapters import binary, first
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.libraries.effects import activation, keep, reduction, sigmoid, softmax
 from normexp.check.libraries.numpy import AXIS, ELEMENTWISE, KEEPDIMS
 from normexp.check.libraries.torch_functions import FUNCTIONS as SHARED
 from normexp.check.machine import Arguments
-from normexp.check.values import Constant, Kind, Made, Rest, Tensor, Tuple, Value, tensor, truth
+from normexp.check.values import Constant, Kind, Made, Rest, Tensor, Tuple, Value
 
 _SOFTMAX: Final = softmax(AXIS, default=-1)
 _LOG_SOFTMAX: Final = softmax(AXIS, Kind.LOG_PROBABILITIES, default=-1)

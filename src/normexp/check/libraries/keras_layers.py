@@ -5,27 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from normexp.check.join import join_all
+from normexp.check.known import integer, tensor, text
 from normexp.check.libraries.adapters import logits_or_nothing, squashed
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.libraries.effects import normalised
 from normexp.check.machine import Arguments
 from normexp.check.terms import DEEPEST, Term, term, unknown
-from normexp.check.values import (
-    NONE,
-    Kind,
-    Library,
-    List,
-    Made,
-    OneOf,
-    Place,
-    Rest,
-    Tensor,
-    Tuple,
-    Value,
-    integer,
-    tensor,
-    text,
-)
+from normexp.check.values import NONE, Kind, Library, List, Made, OneOf, Place, Rest, Tensor, Tuple, Value
 
 NAMED: Final = "named"
 """The term of what a layer with a name gives: a dict of losses goes by these names."""

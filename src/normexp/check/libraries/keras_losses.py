@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from normexp.check.event import Operation
+from normexp.check.known import truth
 from normexp.check.libraries.call import Call, Effect
-from normexp.check.values import Made, Tensor, Value, truth
+from normexp.check.values import Made, Tensor, Value
 
 
 class _Loss(NamedTuple):

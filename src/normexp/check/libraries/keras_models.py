@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.known import integer, truth
 from normexp.check.libraries import containers
 from normexp.check.libraries.adapters import first, renamed
 from normexp.check.libraries.call import Call, Effect
@@ -27,8 +28,6 @@ from normexp.check.values import (
     Tensor,
     Tuple,
     Value,
-    integer,
-    truth,
 )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.known import tensor
 from normexp.check.libraries.call import Call
 from normexp.check.libraries.effects import constant, fill
 from normexp.check.terms import term
-from normexp.check.values import Tensor, Value, tensor
+from normexp.check.values import Tensor, Value
 
 BROKEN: Final = "broken"
 """The term of a test for NaN and infinities: who fills these in does not mask."""

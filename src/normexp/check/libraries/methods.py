@@ -5,23 +5,11 @@ from __future__ import annotations
 import ast
 from typing import Final
 
+from normexp.check.known import text
 from normexp.check.libraries import flax, keras_models, python, registry, torch_others
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.libraries.containers import added, change
-from normexp.check.values import (
-    Class,
-    Dictionary,
-    Instance,
-    Library,
-    List,
-    Made,
-    Rest,
-    Super,
-    Tensor,
-    Tuple,
-    Value,
-    text,
-)
+from normexp.check.values import Class, Dictionary, Instance, Library, List, Made, Rest, Super, Tensor, Tuple, Value
 
 _OF_OBJECTS: Final[dict[tuple[str, str], Effect]] = {**torch_others.METHODS, **keras_models.METHODS, **flax.METHODS}
 

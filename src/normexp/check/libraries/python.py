@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from normexp.check.join import join
+from normexp.check.known import integer, tensor, text
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.machine import Arguments
 from normexp.check.terms import term
@@ -22,9 +23,6 @@ from normexp.check.values import (
     Tensor,
     Tuple,
     Value,
-    integer,
-    tensor,
-    text,
 )
 
 _LONGEST_RANGE: Final = 24

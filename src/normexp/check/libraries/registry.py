@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.known import integer, text
 from normexp.check.libraries import (
     containers,
     distributions,
@@ -24,16 +25,7 @@ from normexp.check.libraries import (
 )
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.libraries.torch_modules import CONTAINERS, WRAPPERS
-from normexp.check.values import (
-    Dictionary,
-    Made,
-    Method,
-    Rest,
-    Tensor,
-    Value,
-    integer,
-    text,
-)
+from normexp.check.values import Dictionary, Made, Method, Rest, Tensor, Value
 
 _FUNCTIONS: Final[dict[str, Effect]] = {
     **torch_functions.TORCH,

@@ -7,6 +7,7 @@ from typing import Final
 
 from normexp.check.event import Operation
 from normexp.check.join import join
+from normexp.check.known import tensor, text
 from normexp.check.libraries.adapters import binary, clipped, first, logits_or_nothing, renamed, squashed
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.libraries.effects import (
@@ -25,7 +26,7 @@ from normexp.check.libraries.keras_layers import activated, raw
 from normexp.check.libraries.numpy import ELEMENTWISE
 from normexp.check.libraries.torch_functions import FUNCTIONS as SHARED
 from normexp.check.terms import Term, term
-from normexp.check.values import Constant, Kind, Library, Tensor, Value, tensor, text
+from normexp.check.values import Constant, Kind, Library, Tensor, Value
 
 _AXIS: Final = (1, ("axis", "reduction_indices", "dim", "dimension"))
 _KEEPDIMS: Final = (2, ("keepdims", "keep_dims"))

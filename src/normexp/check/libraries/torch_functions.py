@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from typing import Final
 
+from normexp.check.known import tensor, text, truth
 from normexp.check.libraries.adapters import binary
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.libraries.effects import (
@@ -31,19 +32,7 @@ from normexp.check.libraries.torch_functional import FUNCTIONAL
 from normexp.check.libraries.torch_shapes import SHAPES
 from normexp.check.shapes import picked, viewed
 from normexp.check.terms import term
-from normexp.check.values import (
-    Constant,
-    Kind,
-    Library,
-    List,
-    Rest,
-    Tensor,
-    Tuple,
-    Value,
-    tensor,
-    text,
-    truth,
-)
+from normexp.check.values import Constant, Kind, Library, List, Rest, Tensor, Tuple, Value
 
 DIM: Final = (1, ("dim", "axis"))
 KEEPDIM: Final = (2, ("keepdim", "keepdims"))

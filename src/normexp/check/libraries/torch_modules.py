@@ -4,23 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.known import integer, tensor
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.libraries.containers import added, in_turn
 from normexp.check.libraries.effects import normalised
 from normexp.check.terms import term
-from normexp.check.values import (
-    Constant,
-    Dictionary,
-    Kind,
-    List,
-    Made,
-    Rest,
-    Tensor,
-    Tuple,
-    Value,
-    integer,
-    tensor,
-)
+from normexp.check.values import Constant, Dictionary, Kind, List, Made, Rest, Tensor, Tuple, Value
 
 
 def contained(made: Made) -> tuple[Value | Rest, ...]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.known import text
 from normexp.check.libraries.call import Call, Effect
-from normexp.check.values import Class, Kind, Library, Tensor, Tuple, Value, text
+from normexp.check.values import Class, Kind, Library, Tensor, Tuple, Value
 
 # What a zoo's models end in. Who wants other classes puts another layer there.
 HEADS: Final = ("fc", "classifier", "head", "heads", "last_linear", "_fc", "output_layer")

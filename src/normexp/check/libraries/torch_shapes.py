@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from normexp.check.known import integer
 from normexp.check.libraries.call import Call, Effect
 from normexp.check.shapes import added_axis, permuted, swapped, viewed, without_axis
 from normexp.check.terms import term
-from normexp.check.values import (
-    Kind,
-    List,
-    Rest,
-    Tensor,
-    Tuple,
-    Value,
-    integer,
-)
+from normexp.check.values import Kind, List, Rest, Tensor, Tuple, Value
 
 
 def _view(call: Call) -> Value:

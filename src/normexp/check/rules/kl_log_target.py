@@ -7,9 +7,10 @@ from typing import Final
 
 from normexp.check.event import Event, Problem
 from normexp.check.finding import Fix
+from normexp.check.known import truth
 from normexp.check.rule import Rule
 from normexp.check.rules._fixes import appended
-from normexp.check.values import Kind, truth
+from normexp.check.values import Kind
 
 RULE: Final = Rule(
     code="NX105",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from normexp.check.event import Event, Problem
+from normexp.check.known import integer, number
 from normexp.check.rule import Rule
-from normexp.check.values import Fill, integer, number
+from normexp.check.values import Fill
 
 RULE: Final = Rule(
     code="NX205",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from normexp.check.event import Event, Problem
+from normexp.check.known import integer
 from normexp.check.rule import Rule
 from normexp.check.rules._classes import classes_last
-from normexp.check.values import Kind, integer
+from normexp.check.values import Kind
 
 RULE: Final = Rule(
     code="NX201",
