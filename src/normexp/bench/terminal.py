@@ -18,7 +18,6 @@ from normexp.bench.linear.report import LinearReport
 from normexp.bench.plan import Plan
 from normexp.bench.report import CellReport, Mean, Row, StepReport, broken, kept, means, packages, processor
 from normexp.bench.scaling import Line, Scaling
-from normexp.bench.timing import STEADY
 
 # Two columns of names, six of numbers and the notes need this much; in narrower terminals the notes come below.
 _WIDE: Final = 118
@@ -65,10 +64,7 @@ def _captions(report: CellReport, empty_call: float) -> Iterator[str]:
     if busy := load.said(report.other_cores):
         yield busy
     if report.unsteady:
-        yield (
-            f"~ not steady: {report.unsteady} of {len(report.rows)} ratios are known to no better than {STEADY:.0%};"
-            " close other programs, or allow more --seconds"
-        )
+        yield words.unsteady(report.unsteady, len(report.rows))
 
 
 def _table(report: CellReport, narrow: bool) -> Table:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from normexp.bench.timing import Ratio
+from normexp.bench.timing import STEADY, Ratio
 
 
 def duration(value: float) -> str:
@@ -51,3 +51,11 @@ def mib(count: int | None) -> str:
 def errors(relative: Mapping[str, float | str] | None) -> list[str]:
     """Write the relative errors of a last layer, as they are or as a JSON file has them."""
     return ["-" if relative is None else f"{float(relative[what]):.2g}" for what in ("loss", "hidden", "weight")]
+
+
+def unsteady(count: int, ratios: int) -> str:
+    """Say how many of the ratios are not known well."""
+    return (
+        f"~ not steady: {count} of {ratios} ratios are known to no better than {STEADY:.0%}; close other programs, or"
+        " allow more --seconds"
+    )

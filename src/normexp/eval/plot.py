@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from normexp._figure import content
 from normexp.eval.report import Report
 
 _BLUE, _RED, _GREY = "#4477aa", "#cc3311", "#777777"  # told apart by everyone (Paul Tol's schemes)
@@ -54,7 +52,4 @@ def reliability(report: Report, kind: str) -> bytes:
     lower.yaxis.set_major_formatter(PercentFormatter(1))
     lower.set(xlabel="confidence (largest probability)", ylabel="rows")
 
-    content = BytesIO()
-    with rc_context({"svg.hashsalt": "normexp"}):  # names in the file that do not change from run to run
-        figure.savefig(content, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
-    return content.getvalue()
+    return content(figure, kind)

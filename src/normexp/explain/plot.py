@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from typing import Final
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from normexp._figure import content
 from normexp.explain.cells import Cell
 from normexp.explain.explanation import Explanation
 from normexp.explain.formats import STATES
@@ -60,10 +59,7 @@ def draw(of: Explanation, kind: str) -> bytes:
     _bars(figure.add_subplot(grid[1, 0]), of, "p")
     if gradient:
         _bars(figure.add_subplot(grid[1, 1]), of, "grad")
-    content = BytesIO()
-    with rc_context({"svg.hashsalt": "normexp"}):  # names in the file that do not change from run to run
-        figure.savefig(content, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
-    return content.getvalue()
+    return content(figure, kind)
 
 
 def _cell(axes: Axes, x: int, y: int, cell: Cell) -> None:

@@ -11,7 +11,6 @@ from rich.text import Text
 
 from normexp.bench import load, words
 from normexp.bench.linear.report import LinearReport
-from normexp.bench.timing import STEADY
 
 
 def problem(to: Console, report: LinearReport) -> None:
@@ -70,7 +69,4 @@ def _captions(report: LinearReport) -> Iterator[str]:
     if busy := load.said(report.other_cores):
         yield busy
     if report.unsteady:
-        yield (
-            f"~ not steady: {report.unsteady} of {len(report.rows)} ratios are known to no better than {STEADY:.0%};"
-            " close other programs, or allow more --seconds"
-        )
+        yield words.unsteady(report.unsteady, len(report.rows))

@@ -13,7 +13,7 @@ from normexp.check.values import Class, Dictionary, Instance, Library, List, Mad
 
 _OF_OBJECTS: Final[dict[tuple[str, str], Effect]] = {**torch_others.METHODS, **keras_models.METHODS, **flax.METHODS}
 
-OF_MODULES: Final = frozenset(
+_SELF: Final = frozenset(
     [
         "to",
         "cuda",
@@ -27,6 +27,10 @@ OF_MODULES: Final = frozenset(
         "requires_grad_",
         "apply",
         "share_memory",
+    ]
+)
+OF_MODULES: Final = _SELF.union(
+    [
         "add_module",
         "register_module",
         "parameters",
@@ -43,25 +47,6 @@ OF_MODULES: Final = frozenset(
         *(name for _, name in _OF_OBJECTS),
     ]
 )
-_SELF: Final = frozenset(
-    [
-        "to",
-        "cuda",
-        "cpu",
-        "train",
-        "eval",
-        "half",
-        "float",
-        "double",
-        "bfloat16",
-        "requires_grad_",
-        "apply",
-        "share_memory",
-        "extend",
-    ]
-)
-
-
 _OF_DICTIONARIES: Final = frozenset({"items", "keys", "values"})
 
 
@@ -131,7 +116,7 @@ def _of_module(call: Call, receiver: Instance | Made) -> Value:
     known = _of_object(call, receiver)
     if known is not None:
         return known
-    if call.name in _SELF:
+    if call.name in _SELF or call.name == "extend":
         if call.name == "extend" and isinstance(receiver, Made):
             _add(call, receiver)
         return receiver
